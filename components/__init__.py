@@ -1,0 +1,1 @@
+"""The components of registry-cache: one file a component."""

@@ -1,0 +1,275 @@
+"""The stack's configuration as one frozen model: what may be set, what it means, and what it is by default.
+
+Each class is a section of the stack file; its attributes are the keys there (`wait_seconds` is
+`waitSeconds`). How a single value is checked stands in settings_types.py, what must hold between several
+in settings_checks.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic.alias_generators import to_camel
+
+from components import (
+    settings_checks,
+    settings_completion,
+    settings_errors,
+    settings_reading,
+    settings_warnings,
+)
+from components.lib import image_reference
+from components.settings_errors import SettingsError
+from components.settings_types import (
+    Address,
+    BaseUrl,
+    DataDirectory,
+    HostKey,
+    Image,
+    LocalFile,
+    LocalPath,
+    Name,
+    Network,
+    PackageVersion,
+    Port,
+    ProxyException,
+    Registry,
+    RepositoryUrl,
+    Size,
+    TimeToLive,
+    User,
+    YamlOff,
+    whole_number,
+)
+
+REGISTRY_IMAGE = (
+    "docker.io/library/registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33"
+)
+"""The multi-platform index of registry:3.1.1, as a dozen public repositories pin it independently of each
+other (seen in November 2026). To look yourself: `docker buildx imagetools inspect registry:3.1.1`."""
+
+
+DEFAULT_KEY = "~/.ssh/id_ed25519"
+
+
+class Section(BaseModel):
+    """What all sections have in common: frozen, camelCase keys, nothing unknown let through."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class JumpHost(Section):
+    """A host through which all others are reached."""
+
+    address: Address
+    user: User = ""
+    """Login name there; that of `ssh` by default."""
+    port: Port = 22
+    host_key: HostKey = ""
+    """Its SSH host key, "type base64"; may come from `ssh.knownHostsFile`."""
+
+
+class Ssh(Section):
+    """How the hosts are logged in to."""
+
+    user: User = "root"
+    """root, or a user with sudo without a password."""
+    port: Port = 22
+    private_key_file: LocalFile | None = Field(default=LocalPath(DEFAULT_KEY, Path()), validate_default=True)
+    """The key to log in with, without a passphrase. None in a loaded model where `agent` is true."""
+    agent: bool = False
+    """Take the keys of the SSH agent, and no file."""
+    known_hosts_file: LocalFile | None = None
+    """A file in the form of ~/.ssh/known_hosts, for hosts without a `hostKey` of their own."""
+    jump_host: JumpHost | None = None
+    wait_seconds: Annotated[int, whole_number(1, 3600, " (seconds)")] = 120
+    """How long to wait for a host to answer, in seconds."""
+
+
+class Host(Section):
+    """A machine that is set up over SSH. Loaded settings always have `user`, `port` and `host_key`."""
+
+    name: Name
+    """Short name, part of the names of the host's resources."""
+    address: Address
+    """IP address or DNS name, for SSH from here."""
+    host_key: HostKey = ""
+    """SSH host key, "type base64". From `ssh.knownHostsFile` by default."""
+    user: User = ""
+    """Login name; that of `ssh` by default."""
+    port: Port = 0
+    """SSH port; that of `ssh` by default."""
+
+
+class Mirror(Host):
+    """A host that runs the caches."""
+
+    dns_names: tuple[Address, ...] = ()
+    """Further names for its server certificate."""
+    hostname: Address | None = None
+    """The name or address under which clients reach it, where that is not `address`."""
+
+    @property
+    def reached_as(self) -> str:
+        """The name or address that clients use, without brackets around IPv6."""
+        return self.hostname or self.address
+
+
+class Client(Host):
+    """A host that pulls through the mirrors."""
+
+    docker: Literal["keep", "install"] = "keep"
+    """`keep` leaves Docker as it is there, `install` installs it where it is missing."""
+    docker_version: PackageVersion | None = None
+    """With `install`: the version, in place of `docker.version`."""
+
+
+class Upstream(Section):
+    """A registry of which each mirror runs a cache."""
+
+    registry: Registry
+    """Its name as in image names: docker.io, ghcr.io."""
+    port: Port = 0
+    """Port on the mirrors. For the first upstream 443 with TLS and 5000 without; to be set for the others."""
+    url: BaseUrl | None = None
+    """Where it answers, if not at https://<registry>; may be another mirror. See `address`."""
+    username: str | None = None
+    password: SecretStr | None = None
+    """Secret (`pulumi config set --secret --path`); a read-only access token serves best."""
+
+    @property
+    def address(self) -> str:
+        """The URL that the cache fetches from, without a slash at the end."""
+        hub = "https://registry-1.docker.io" if self.registry == "docker.io" else f"https://{self.registry}"
+        return self.url or hub
+
+
+class Access(Section):
+    """Who may reach the caches."""
+
+    networks: tuple[Network, ...] = ()
+    """IPv4 and IPv6 networks of the clients; at least one."""
+
+
+class Tls(Section):
+    """How the way between clients and mirrors is secured."""
+
+    mode: Annotated[Literal["self-signed", "own", "off"], YamlOff] = "self-signed"
+    """`self-signed`: by a CA of this stack; `own`: a certificate of yours, from files; `off`: plain http."""
+    algorithm: Literal["ECDSA-P256", "RSA-4096"] = "ECDSA-P256"
+    valid_days: Annotated[int, whole_number(1, 3650, " (days)")] = 365
+    renew_before_days: Annotated[int, whole_number(1, 3649, " (days)")] = 30
+    """An `up` that runs this many days before the end renews the certificate."""
+    rotation: Annotated[int, whole_number(0, 1_000_000)] = 0
+    """Any other number than the one before renews the certificate at once."""
+    certificate_file: LocalFile | None = None
+    private_key_file: LocalFile | None = None
+    ca_file: LocalFile | None = None
+    """With `own`: the CA that clients are to trust, if they do not already."""
+
+
+class Cache(Section):
+    """What the caches keep."""
+
+    directory: DataDirectory = "/data/docker_registry"
+    ttl: TimeToLive = "168h"
+    """How long content stays from its first fetch on; "0s" for ever. Fixed at 168h in registry 2."""
+    keep_on_destroy: bool = True
+    limit: Size | None = None
+    """Not carried out yet, and refused so far."""
+    collect: str | None = None
+    """Not carried out yet, and refused so far."""
+
+
+class RegistrySoftware(Section):
+    """The registry that serves as cache (github.com/distribution/distribution), version 2 or 3."""
+
+    image: Image = REGISTRY_IMAGE
+    """By digest; its tag says the version."""
+    archive: LocalFile | None = None
+    """A file made by `docker save` with `image` in it, for hosts that cannot pull it; needs no digest."""
+
+    @property
+    def major(self) -> Literal[2, 3]:
+        """The registry's major version, on which the form of its configuration depends."""
+        tag = image_reference.parse(self.image).tag or ""
+        return 2 if tag.startswith("2") else 3
+
+
+class Docker(Section):
+    """The Docker engine that is installed on mirrors, and on clients that ask for it."""
+
+    version: PackageVersion | None = None
+    """The newest by default. Leaves a Docker that is already there as it is."""
+    packages: RepositoryUrl = "https://download.docker.com"
+    """Where the yum repository is, or a copy of it: https://mirrors.aliyun.com/docker-ce."""
+    keep_on_destroy: bool = True
+
+
+class Proxy(Section):
+    """The proxy through which the caches reach their upstreams."""
+
+    http: BaseUrl | None = None
+    https: BaseUrl | None = None
+    no_proxy: tuple[ProxyException, ...] = ()
+    """Names, domains and networks that are reached without it."""
+
+
+class Verification(Section):
+    """The pull that proves each client's way through its mirror."""
+
+    image: Image = "docker.io/library/hello-world:latest"
+
+
+class Settings(Section):
+    """The whole configuration, checked and complete."""
+
+    ssh: Ssh = Field(default_factory=Ssh)
+    mirrors: tuple[Mirror, ...] = ()
+    """In the order in which clients try them; at least one."""
+    clients: tuple[Client, ...] = ()
+    mirrors_are_clients: bool = True
+    """Whether the mirrors' own Docker pulls through the mirrors too."""
+    upstreams: tuple[Upstream, ...] = (Upstream(registry="docker.io"),)
+    access: Access = Field(default_factory=Access)
+    tls: Tls = Field(default_factory=Tls)
+    cache: Cache = Field(default_factory=Cache)
+    registry: RegistrySoftware = Field(default_factory=RegistrySoftware)
+    docker: Docker = Field(default_factory=Docker)
+    proxy: Proxy = Field(default_factory=Proxy)
+    verification: Verification = Field(default_factory=Verification)
+
+    @classmethod
+    def load(cls, raw: Mapping[str, object], directory: Path) -> Settings:
+        """Build the settings from the stack's keys without their prefix.
+
+        `directory` is the project's; relative file names begin there. Raises SettingsError with every
+        mistake.
+        """
+        data, origins = settings_reading.with_include(raw, directory)
+        settings, problems = settings_reading.validate_all(cls, data, directory)
+        settings = settings_completion.completed(settings)
+        problems += [found for found in settings_checks.find_problems(settings) if not found.echoes(problems)]
+        if problems:
+            sections = [field.alias for field in cls.model_fields.values()]
+            raise SettingsError(settings_errors.in_order(problems, sections), origins)
+        return settings
+
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and carried out, but worth a second look."""
+        return tuple(settings_warnings.find_warnings(self))
+
+    def url(self, mirror: Mirror, upstream: Upstream) -> str:
+        """The address of a cache as clients write it, without the port where it is the scheme's own."""
+        host = f"[{mirror.reached_as}]" if ":" in mirror.reached_as else mirror.reached_as
+        scheme, own = ("http", 80) if self.tls.mode == "off" else ("https", 443)
+        return f"{scheme}://{host}" if upstream.port == own else f"{scheme}://{host}:{upstream.port}"

@@ -1,0 +1,293 @@
+"""What must hold between several settings, and between the settings and the files that they name."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from components.lib import image_reference, ssh_keys
+from components.settings_errors import KeyPath, Problem, render_path, show
+from components.settings_types import LocalPath
+
+if TYPE_CHECKING:
+    from components.settings import Host, JumpHost, Mirror, Settings, Upstream
+
+EVERYONE = ("0.0.0.0/0", "::/0")
+
+
+def find_problems(settings: Settings) -> Iterator[Problem]:
+    """Yield what is wrong between the values of completed settings."""
+    yield from _login(settings)
+    yield from _hosts(settings)
+    yield from _mirrors(settings)
+    yield from _clients(settings)
+    yield from _upstreams(settings)
+    yield from _access(settings)
+    yield from _tls(settings)
+    yield from _caching(settings)
+    yield from _images(settings)
+
+
+def _login(settings: Settings) -> Iterator[Problem]:
+    ssh = settings.ssh
+    where, agent = ("ssh", "privateKeyFile"), (("ssh", "agent"),)
+    key = ssh.private_key_file
+    if ssh.agent and key:
+        yield Problem(where, "is given beside agent: true", "keep one of the two", agent)
+    elif key and not key.exists:
+        given = "private_key_file" in ssh.model_fields_set
+        what = f"names {key}, which is not there" if given else f"is not given, and {key} is not there"
+        yield Problem(where, what, "name the key that the hosts accept, or set agent: true", agent)
+    elif key:
+        yield from _private_key(where, key, agent)
+    if ssh.known_hosts_file and not ssh.known_hosts_file.exists:
+        yield _missing(("ssh", "knownHostsFile"), ssh.known_hosts_file)
+
+
+def _private_key(where: KeyPath, key: LocalPath, rests_on: tuple[KeyPath, ...]) -> Iterator[Problem]:
+    try:
+        ssh_keys.check_private_key(key.path.read_text(encoding="utf-8"))
+    except ssh_keys.KeyProblem as problem:
+        yield Problem(where, f"names {key}, which {problem.what}", problem.remedy, rests_on)
+    except (OSError, UnicodeError) as error:
+        what = f"names {key}, which cannot be read ({type(error).__name__})"
+        yield Problem(where, what, "give a private key in text form that this user may read", rests_on)
+    else:
+        if key.path.stat().st_mode & 0o077:
+            what = f"names {key}, which others may read, and ssh refuses such a key"
+            yield Problem(where, what, f"run chmod 600 {key}", rests_on)
+
+
+def _missing(where: KeyPath, path: LocalPath) -> Problem:
+    remedy = "correct the path: ~ is your home, and a relative one begins at the project's directory"
+    return Problem(where, f"names {path}, which is not there", remedy)
+
+
+def _hosts(settings: Settings) -> Iterator[Problem]:
+    if not settings.mirrors:
+        remedy = "name at least one host, with name, address and hostKey"
+        yield Problem(("mirrors",), "is missing or empty", remedy)
+    from_file = settings.ssh.known_hosts_file is not None
+    places: list[tuple[KeyPath, Host]] = [
+        *((("mirrors", index), mirror) for index, mirror in enumerate(settings.mirrors)),
+        *((("clients", index), client) for index, client in enumerate(settings.clients)),
+    ]
+    names: dict[str, KeyPath] = {}
+    logins: dict[tuple[str, int], KeyPath] = {}
+    for place, host in places:
+        where = (*place, "name")
+        first = names.setdefault(host.name, where)
+        if first != where:
+            what = f"is {show(host.name)}, as is {render_path(first)}"
+            yield Problem(where, what, "give each host a name of its own", (first,))
+        where = (*place, "address")
+        first = logins.setdefault((host.address, host.port), where)
+        if first != where:
+            what = f"is {show(host.address)}, as is {render_path(first)}"
+            both = first[0] == "mirrors" and place[0] == "clients"
+            remedy = (
+                "list it only under mirrors: with mirrorsAreClients it is a client too"
+                if both
+                else "list it once"
+            )
+            yield Problem(where, what, remedy, (first,))
+        yield from _host_key(place, host, from_file)
+    if settings.ssh.jump_host:
+        yield from _host_key(("ssh", "jumpHost"), settings.ssh.jump_host, from_file)
+
+
+def _host_key(place: KeyPath, host: Host | JumpHost, from_file: bool) -> Iterator[Problem]:
+    if host.host_key:
+        return
+    remedy = (
+        "`ssh-keyscan ADDRESS` shows the keys: compare them with what `ssh-keygen -lf` says on the host"
+        " itself, and write its ecdsa key if it has one, else its ed25519 key; or name a file that has them as"
+        " ssh.knownHostsFile"
+    )
+    looked_up = ((*place, "address"), (*place, "port"), ("ssh", "knownHostsFile"), ("ssh", "port"))
+    what = "is missing, so that another machine could pose as this one"
+    yield Problem((*place, "hostKey"), what, remedy, looked_up if from_file else ())
+
+
+def _mirrors(settings: Settings) -> Iterator[Problem]:
+    reached: dict[str, Mirror] = {}
+    for index, mirror in enumerate(settings.mirrors):
+        place = ("mirrors", index)
+        other = reached.setdefault(mirror.reached_as, mirror)
+        if other is not mirror and mirror.hostname:
+            what = f"is {show(mirror.hostname)}, under which clients already reach {other.name}"
+            yield Problem((*place, "hostname"), what, "give each mirror a name of its own")
+        if mirror.dns_names and settings.tls.mode != "self-signed":
+            what = (
+                f"does nothing with tls.mode {settings.tls.mode}: these names go into certificates made here"
+            )
+            yield Problem((*place, "dnsNames"), what, "leave it out", (("tls", "mode"),))
+
+
+def _clients(settings: Settings) -> Iterator[Problem]:
+    for index, client in enumerate(settings.clients):
+        place = ("clients", index)
+        if client.docker_version and client.docker != "install":
+            what = "does nothing where Docker is kept as it is"
+            remedy = "add docker: install, or leave it out"
+            yield Problem((*place, "dockerVersion"), what, remedy, ((*place, "docker"),))
+
+
+def _upstreams(settings: Settings) -> Iterator[Problem]:
+    upstreams = settings.upstreams
+    if not any(upstream.registry == "docker.io" for upstream in upstreams):
+        what = "has no docker.io, the one registry for which Docker asks its mirrors"
+        every = tuple(("upstreams", index, "registry") for index in range(len(upstreams)))
+        yield Problem(("upstreams",), what, "add {registry: docker.io}", every)
+    registries: dict[str, KeyPath] = {}
+    ports: dict[int, KeyPath] = {}
+    logins = {mirror.port: mirror.name for mirror in settings.mirrors}
+    used = {upstream.port for upstream in upstreams} | set(logins)
+    free = iter([port for port in range(5001, 5200) if port not in used])
+    for index, upstream in enumerate(upstreams):
+        where: KeyPath = ("upstreams", index, "registry")
+        first = registries.setdefault(upstream.registry, where)
+        if first != where:
+            what = f"is {show(upstream.registry)}, as is {render_path(first)}"
+            yield Problem(where, what, "list each registry once", (first,))
+        where = ("upstreams", index, "port")
+        first = ports.setdefault(upstream.port, where)
+        if not upstream.port:
+            what = "is missing: only the first upstream has a default, so that the others' ports never shift"
+            yield Problem(where, what, f"add port: {next(free)}")
+        elif first != where:
+            what = f"is {upstream.port}, as is {render_path(first)}"
+            yield Problem(where, what, f"take another, such as {next(free)}", (first,))
+        elif upstream.port in logins:
+            what = f"is {upstream.port}, where SSH of {logins[upstream.port]} listens"
+            yield Problem(where, what, f"take another, such as {next(free)}", (("ssh", "port"),))
+        yield from _credentials(settings, ("upstreams", index), upstream)
+
+
+def _credentials(settings: Settings, place: KeyPath, upstream: Upstream) -> Iterator[Problem]:
+    username, password = (*place, "username"), (*place, "password")
+    if upstream.username and not upstream.password:
+        yield Problem(password, "is missing beside username", "add it as a secret, or leave both out")
+    if upstream.password and not upstream.username:
+        yield Problem(username, "is missing beside password", "add it, or leave both out")
+    if not upstream.password:
+        return
+    if any(network in EVERYONE for network in settings.access.networks):
+        what = (
+            "is given while access.networks lets everyone in: they could pull every private image it can read"
+        )
+        remedy = "limit access.networks, or leave the credentials out"
+        yield Problem(password, what, remedy, (("access", "networks"),))
+    if upstream.address.startswith("http://"):
+        yield Problem(password, "would travel to the upstream unencrypted", "use an https:// url")
+
+
+def _access(settings: Settings) -> Iterator[Problem]:
+    networks, where = settings.access.networks, ("access", "networks")
+    if not networks:
+        what = (
+            "is missing or empty, and a cache that anyone can reach is an open proxy: strangers fill its disk,"
+            " use up your rate limit, and hide behind your address"
+        )
+        remedy = (
+            'list the networks of your clients, as in 203.0.113.0/24; if it must be open, write "0.0.0.0/0"'
+        )
+        yield Problem(where, what, remedy)
+    for network in sorted({network for network in networks if networks.count(network) > 1}):
+        yield Problem(where, f"has {network} twice", "list it once")
+
+
+def _tls(settings: Settings) -> Iterator[Problem]:
+    tls, mode = settings.tls, (("tls", "mode"),)
+    idle = f"does nothing with mode: {tls.mode}"
+    files = {
+        "certificateFile": tls.certificate_file,
+        "privateKeyFile": tls.private_key_file,
+        "caFile": tls.ca_file,
+    }
+    if tls.mode == "own":
+        for key in ("certificateFile", "privateKeyFile"):
+            if files[key] is None:
+                remedy = "name the file, or use mode: self-signed"
+                yield Problem(("tls", key), "is missing with mode: own", remedy, mode)
+        absent = [(key, path) for key, path in files.items() if path and not path.exists]
+        yield from (_missing(("tls", key), path) for key, path in absent)
+        if not absent:
+            yield from _own_certificate(tls.certificate_file, tls.private_key_file, tls.ca_file)
+    else:
+        for key in (key for key, path in files.items() if path):
+            yield Problem(("tls", key), idle, "use mode: own, or leave it out", mode)
+    if tls.mode != "self-signed":
+        for name in ("algorithm", "valid_days", "renew_before_days", "rotation"):
+            if name in tls.model_fields_set:
+                alias = type(tls).model_fields[name].alias or name
+                yield Problem(("tls", alias), idle, "leave it out", mode)
+    elif tls.renew_before_days >= tls.valid_days:
+        what = (
+            f"is {tls.renew_before_days}, not less than validDays ({tls.valid_days}): every `up` would renew"
+        )
+        yield Problem(("tls", "renewBeforeDays"), what, "take a smaller number", (("tls", "validDays"),))
+
+
+def _own_certificate(
+    certificate: LocalPath | None, key: LocalPath | None, authority: LocalPath | None
+) -> Iterator[Problem]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if certificate and key:
+        where, remedy = ("tls", "privateKeyFile"), "give both as PEM, readable, the key without a passphrase"
+        try:
+            context.load_cert_chain(certificate.path, key.path, password=_no_passphrase)
+        except ssl.SSLError as error:
+            mismatch = error.reason == "KEY_VALUES_MISMATCH"
+            what = "belongs to another certificate than" if mismatch else "cannot be used together with"
+            yield Problem(where, f"{what} {certificate}", remedy)
+        except (OSError, ValueError) as error:
+            yield Problem(where, f"cannot be used ({error})", remedy)
+    if authority:
+        try:
+            context.load_verify_locations(authority.path)
+        except (ssl.SSLError, OSError):
+            yield Problem(
+                ("tls", "caFile"), f"names {authority}, which holds no certificate", "give it as PEM"
+            )
+
+
+def _no_passphrase() -> str:
+    raise ValueError("it is protected by a passphrase")
+
+
+def _caching(settings: Settings) -> Iterator[Problem]:
+    cache, proxy = settings.cache, settings.proxy
+    if settings.registry.major == 2 and cache.ttl != "168h":
+        remedy = "leave it out, or use registry 3"
+        what = "cannot be changed in registry 2, where it is 168h"
+        yield Problem(("cache", "ttl"), what, remedy, (("registry", "image"),))
+    for key, value in (("limit", cache.limit), ("collect", cache.collect)):
+        if value is not None:
+            what = "is not carried out by this version, and the registry itself has no such setting"
+            yield Problem(
+                ("cache", key), what, "leave it out, and choose ttl and the disk so that the cache fits"
+            )
+    if proxy.no_proxy and not (proxy.http or proxy.https):
+        rests_on = (("proxy", "http"), ("proxy", "https"))
+        what = "does nothing without proxy.http or proxy.https"
+        yield Problem(("proxy", "noProxy"), what, "add one of them, or leave it out", rests_on)
+
+
+def _images(settings: Settings) -> Iterator[Problem]:
+    software = settings.registry
+    image, where = image_reference.parse(software.image), ("registry", "image")
+    if image.tag is None or not image.tag.startswith(("2", "3")):
+        what = "has no tag that says whether it is version 2 or 3"
+        yield Problem(where, what, "write it before the digest, as in registry:3.1.1@sha256:…")
+    if image.digest is None and software.archive is None:
+        what = "has no digest, so each host could get another image under that name"
+        remedy = f"append @sha256:…, which `docker buildx imagetools inspect {software.image}` prints"
+        yield Problem(where, what, remedy, (("registry", "archive"),))
+    if software.archive and not software.archive.exists:
+        yield _missing(("registry", "archive"), software.archive)
+    proof = image_reference.parse(settings.verification.image)
+    if proof.registry != "docker.io":
+        what = f"is from {proof.registry}, but Docker asks its mirrors for docker.io only"
+        yield Problem(("verification", "image"), what, "take an image of docker.io")

@@ -1,0 +1,328 @@
+"""The kinds of single value that the settings are made of. Each refuses a wrong one with its remedy."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo
+
+from components.lib import image_reference, ssh_keys
+from components.settings_errors import kind_of, refuse, show
+
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_HUB_NAMES = {
+    "index.docker.io",
+    "registry-1.docker.io",
+    "hub.docker.com",
+    "registry.hub.docker.com",
+    "docker.com",
+}
+_SHARED_DIRECTORIES = frozenset(
+    {"", "bin", "boot", "data", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root"}
+    | {"run", "sbin", "srv", "sys", "tmp", "usr", "var", "var/cache", "var/lib", "var/log", "var/tmp"}
+    | {"var/lib/docker", "var/lib/containerd"}
+)
+_OTHERS_DIRECTORIES = ("/etc/", "/dev/", "/proc/", "/run/", "/sys/", "/usr/", "/boot/", "/tmp/", "/var/tmp/")
+_DOCKERS_DIRECTORIES = ("/var/lib/docker/", "/var/lib/containerd/")
+
+
+def whole_number(low: int, high: int, unit: str = "") -> BeforeValidator:
+    """Return the check for a whole number in a range; text with digits only is taken too (`port: "443"`)."""
+    remedy = f"write a whole number from {low} to {high}{unit}"
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise refuse(
+                f"is {kind_of(value)} and not a whole one"
+                if isinstance(value, float)
+                else f"is {kind_of(value)}",
+                remedy,
+            )
+        if isinstance(value, str) and not re.fullmatch(r"0|[1-9][0-9]{0,9}", value):
+            raise refuse(f"is {show(value)}", remedy)
+        if not low <= int(value) <= high:
+            raise refuse(f"is {show(value)}", remedy)
+        return int(value)
+
+    return BeforeValidator(check)
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", value):
+        raise refuse(
+            f"is {show(value)}, which cannot be part of a resource's name",
+            "use small letters, digits and hyphens, as in web-1",
+        )
+    return value
+
+
+def _user(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", value):
+        raise refuse(f"is {show(value)}, which is not a login name", "write a name such as root or deploy")
+    return value
+
+
+def _address(value: str) -> str:
+    if "://" in value:
+        raise refuse(f"is {show(value)}, a URL", "write only the IP address or name")
+    if "@" in value:
+        raise refuse(f"is {show(value)}", "write the part after the @, and the part before it as user:")
+    if "/" in value:
+        raise refuse(f"is {show(value)}", "write one address, without a / and what follows")
+    if value.startswith("[") or re.fullmatch(r"[^:]+:[0-9]+", value):
+        raise refuse(f"is {show(value)}", "write the address alone, and an SSH port of its own as port:")
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        return domain_name(value)
+    if address.is_unspecified or address.is_multicast:
+        raise refuse(f"is {show(value)}, which is no machine's address", "write the machine's own address")
+    return str(address)
+
+
+def domain_name(value: str) -> str:
+    """Check a DNS name (RFC 1123), which an address with a slip in it must not pass as."""
+    last = value.rpartition(".")[2]
+    if re.fullmatch(r"[0-9]+|0x[0-9a-f]+", last) or ":" in value:
+        raise refuse(
+            f"is {show(value)}, which is not an IP address", "four numbers from 0 to 255, as in 203.0.113.10"
+        )
+    if len(value) > 253 or not _DOMAIN.fullmatch(value):
+        raise refuse(
+            f"is {show(value)}, which is neither an IP address nor a DNS name", "write one of the two"
+        )
+    return value.lower()
+
+
+def _host_key(value: str) -> str:
+    try:
+        return ssh_keys.read_host_key(value)
+    except ssh_keys.KeyProblem as problem:
+        raise refuse(problem.what, problem.remedy) from None
+
+
+def _network(value: str) -> str:
+    address, slash, _ = value.partition("/")
+    try:
+        alone = ipaddress.ip_address(address)
+    except ValueError:
+        raise refuse(f"is {show(value)}, which is no network", "write it as in 203.0.113.0/24") from None
+    if not slash:
+        raise refuse(
+            f"is {show(value)}, an address without a prefix",
+            f"for that one host write {alone}/{alone.max_prefixlen}",
+        )
+    try:
+        right = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise refuse(
+            f"is {show(value)}, whose part after the / is wrong",
+            f"write a number from 0 to {alone.max_prefixlen}",
+        ) from None
+    if alone != right.network_address:
+        raise refuse(
+            f"is {show(value)}, an address inside a network",
+            f"write {right} for the network, or {alone}/{alone.max_prefixlen} for that one host",
+        )
+    return str(right)
+
+
+def _registry(value: str) -> str:
+    if value.lower() in _HUB_NAMES:
+        raise refuse(f"is {show(value)}", "write docker.io, the name that images of Docker Hub carry")
+    if "://" in value:
+        raise refuse("has a scheme", "write the name alone, as in ghcr.io; a special address goes into url:")
+    if "/" in value:
+        raise refuse(
+            f"is {show(value)}, with a path",
+            f"write {value.partition('/')[0]}: a cache serves a whole registry",
+        )
+    if "@" in value:
+        raise refuse("has a user name in it", "write the name alone, and username: and password: beside it")
+    host, _, port = value.partition(":")
+    if port and not (port.isdigit() and 0 < int(port) < 65536):
+        raise refuse(
+            f"is {show(value)}", "write a name, and after a colon a port from 1 to 65535 if it needs one"
+        )
+    _address(host)
+    return value.lower()
+
+
+def base_url(value: str) -> str:
+    """Check the address of a service: scheme, host and port, with neither a path nor credentials in it."""
+    parts = _split_url(value)
+    if parts.rstrip("/").count("/") > 2:
+        raise refuse(f"is {show(value)}, with a path", f"write {'/'.join(parts.split('/')[:3])}")
+    return parts.rstrip("/")
+
+
+def _repository_url(value: str) -> str:
+    return _split_url(value).rstrip("/")
+
+
+def _split_url(value: str) -> str:
+    remedy = "write it as in https://mirror.example.org"
+    try:
+        parts = urlsplit(value)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        right = False
+    if not right or re.search(r"\s", value):
+        raise refuse("is not a URL that begins with https:// or http://", remedy)
+    if parts.username is not None or parts.password is not None:
+        raise refuse(
+            "has credentials in it, which others could read on the host", "leave them out of the URL"
+        )
+    if parts.query or parts.fragment:
+        raise refuse("has a ? or # in it", remedy)
+    _address(parts.hostname or "")
+    return value
+
+
+def _image(value: str) -> str:
+    try:
+        image_reference.parse(value)
+    except ValueError:
+        remedy = "write it as in docker.io/library/registry:3@sha256:…, with all 64 digits of the digest"
+        raise refuse(f"is {show(value)}, which is not the name of an image", remedy) from None
+    return value
+
+
+def _data_directory(value: str) -> str:
+    if not value.startswith("/"):
+        raise refuse(
+            f"is {show(value)}, a relative directory", "write it from the root on: /data/docker_registry"
+        )
+    path = value.rstrip("/") or "/"
+    if ".." in path.split("/") or "//" in path or "/./" in path:
+        raise refuse(f"is {show(value)}", "write the directory without .., // or /./")
+    if not re.fullmatch(r"[A-Za-z0-9/._-]+", path):
+        raise refuse(
+            f"is {show(value)}", "use letters, digits and . _ - only: Docker reads the rest as its own signs"
+        )
+    if path[1:] in _SHARED_DIRECTORIES or path.startswith(_OTHERS_DIRECTORIES + _DOCKERS_DIRECTORIES):
+        raise refuse(
+            f"is {show(value)}, which others use too", "give the cache one of its own: /data/docker_registry"
+        )
+    return path
+
+
+def _time_to_live(value: object) -> str:
+    remedy = "write it with a unit, as in 168h; 0 keeps everything"
+    if value == 0 and not isinstance(value, bool) or value == "0":
+        return "0s"
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        or isinstance(value, str)
+        and value.isdigit()
+    ):
+        raise refuse(f"is {show(value)}, a time without a unit (the registry would read nanoseconds)", remedy)
+    days = re.fullmatch(r"([1-9][0-9]{0,3})d", value) if isinstance(value, str) else None
+    if days:
+        raise refuse(f"is {show(value)}, and the registry knows no days", f"write {int(days[1]) * 24}h")
+    if (
+        not isinstance(value, str)
+        or not re.fullmatch(r"([1-9][0-9]{0,5}h)?([1-9][0-9]{0,5}m)?([1-9][0-9]{0,5}s)?", value)
+        or not value
+    ):
+        raise refuse(f"is {show(value)}", remedy)
+    return value
+
+
+def _size(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]*(\.[0-9]+)?(MiB|GiB|TiB|MB|GB|TB)", value):
+        return value
+    if (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        or isinstance(value, str)
+        and value.isdigit()
+    ):
+        raise refuse(f"is {show(value)}, a size without a unit", "write it with one, as in 10GiB")
+    raise refuse(
+        f"is {show(value)}, which is not a size", "write a number and one of MiB, GiB, TiB, MB, GB, TB"
+    )
+
+
+def _package_version(value: object) -> str:
+    remedy = 'write all three numbers in quotes, as in "28.5.2"'
+    if isinstance(value, int | float):
+        raise refuse("is a number, of which YAML keeps no closing zero", remedy)
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", value):
+        raise refuse(f"is {show(value)}, which is not a version of Docker", remedy)
+    return value
+
+
+def _proxy_exception(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.*:/\[\]-]+", value):
+        raise refuse(f"is {show(value)}", "write one name, domain, address or network an entry")
+    return value
+
+
+@dataclass(frozen=True)
+class LocalPath:
+    """A file on this machine.
+
+    `written` is as the user wrote it and the same for everyone who works on the stack; `path` is where that
+    is here: ~ is the home directory, and a relative path begins at the project's directory.
+    """
+
+    written: str
+    path: Path
+
+    def __str__(self) -> str:
+        return self.written
+
+    @property
+    def exists(self) -> bool:
+        """Whether a file is there."""
+        return self.path.is_file()
+
+
+def _local_file(value: object, info: ValidationInfo) -> LocalPath:
+    written = value.written if isinstance(value, LocalPath) else value
+    if not isinstance(written, str) or not written.strip():
+        raise refuse(f"is {kind_of(value)}, not the name of a file", "write a path, as in ~/.ssh/id_ed25519")
+    directory: Path = info.context["directory"] if info.context else Path()
+    return LocalPath(written, directory / Path(written).expanduser())
+
+
+def _tls_mode(value: object) -> object:
+    return "off" if value is False else value
+
+
+def _text(check: Callable[[str], str]) -> AfterValidator:
+    return AfterValidator(check)
+
+
+Port = Annotated[int, whole_number(1, 65535)]
+Name = Annotated[str, _text(_name)]
+"""Becomes part of resource names."""
+User = Annotated[str, _text(_user)]
+Address = Annotated[str, _text(_address)]
+"""IPv4 or IPv6 address without brackets, or DNS name; in canonical form."""
+HostKey = Annotated[str, _text(_host_key)]
+"""An SSH host key as "type base64"."""
+Network = Annotated[str, _text(_network)]
+"""IPv4 or IPv6 network in CIDR notation, canonical."""
+Registry = Annotated[str, _text(_registry)]
+BaseUrl = Annotated[str, _text(base_url)]
+RepositoryUrl = Annotated[str, _text(_repository_url)]
+Image = Annotated[str, _text(_image)]
+DataDirectory = Annotated[str, _text(_data_directory)]
+TimeToLive = Annotated[str, BeforeValidator(_time_to_live)]
+"""A duration as Go reads it, with units; "0s" is for ever."""
+Size = Annotated[str, BeforeValidator(_size)]
+PackageVersion = Annotated[str, BeforeValidator(_package_version)]
+ProxyException = Annotated[str, _text(_proxy_exception)]
+LocalFile = Annotated[LocalPath, BeforeValidator(_local_file)]
+YamlOff = BeforeValidator(_tls_mode)
+"""YAML 1.1 reads a bare `off` as false."""
