@@ -30,7 +30,6 @@ from components.settings_types import (
     HostKey,
     Image,
     LocalFile,
-    LocalPath,
     Name,
     Network,
     PackageVersion,
@@ -50,9 +49,6 @@ REGISTRY_IMAGE = (
 )
 """The multi-platform index of registry:3.1.1, as a dozen public repositories pin it independently of each
 other (seen in November 2026). To look yourself: `docker buildx imagetools inspect registry:3.1.1`."""
-
-
-DEFAULT_KEY = "~/.ssh/id_ed25519"
 
 
 class Section(BaseModel):
@@ -84,7 +80,7 @@ class Ssh(Section):
     user: User = "root"
     """root, or a user with sudo without a password."""
     port: Port = 22
-    private_key_file: LocalFile | None = Field(default=LocalPath(DEFAULT_KEY, Path()), validate_default=True)
+    private_key_file: LocalFile | None = Field(default=Path("~/.ssh/id_ed25519"), validate_default=True)
     """The key to log in with, without a passphrase. None in a loaded model where `agent` is true."""
     agent: bool = False
     """Take the keys of the SSH agent, and no file."""

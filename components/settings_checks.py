@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.lib import image_reference, ssh_keys
 from components.settings_errors import KeyPath, Problem, render_path, show
-from components.settings_types import LocalPath
 
 if TYPE_CHECKING:
     from components.settings import Host, JumpHost, Mirror, Settings, Upstream
@@ -35,31 +35,31 @@ def _login(settings: Settings) -> Iterator[Problem]:
     key = ssh.private_key_file
     if ssh.agent and key:
         yield Problem(where, "is given beside agent: true", "keep one of the two", agent)
-    elif key and not key.exists:
+    elif key and not key.is_file():
         given = "private_key_file" in ssh.model_fields_set
         what = f"names {key}, which is not there" if given else f"is not given, and {key} is not there"
         yield Problem(where, what, "name the key that the hosts accept, or set agent: true", agent)
     elif key:
         yield from _private_key(where, key, agent)
-    if ssh.known_hosts_file and not ssh.known_hosts_file.exists:
+    if ssh.known_hosts_file and not ssh.known_hosts_file.is_file():
         yield _missing(("ssh", "knownHostsFile"), ssh.known_hosts_file)
 
 
-def _private_key(where: KeyPath, key: LocalPath, rests_on: tuple[KeyPath, ...]) -> Iterator[Problem]:
+def _private_key(where: KeyPath, key: Path, rests_on: tuple[KeyPath, ...]) -> Iterator[Problem]:
     try:
-        ssh_keys.check_private_key(key.path.read_text(encoding="utf-8"))
+        ssh_keys.check_private_key(key.read_text(encoding="utf-8"))
     except ssh_keys.KeyProblem as problem:
         yield Problem(where, f"names {key}, which {problem.what}", problem.remedy, rests_on)
     except (OSError, UnicodeError) as error:
         what = f"names {key}, which cannot be read ({type(error).__name__})"
         yield Problem(where, what, "give a private key in text form that this user may read", rests_on)
     else:
-        if key.path.stat().st_mode & 0o077:
+        if key.stat().st_mode & 0o077:
             what = f"names {key}, which others may read, and ssh refuses such a key"
             yield Problem(where, what, f"run chmod 600 {key}", rests_on)
 
 
-def _missing(where: KeyPath, path: LocalPath) -> Problem:
+def _missing(where: KeyPath, path: Path) -> Problem:
     remedy = "correct the path: ~ is your home, and a relative one begins at the project's directory"
     return Problem(where, f"names {path}, which is not there", remedy)
 
@@ -211,7 +211,7 @@ def _tls(settings: Settings) -> Iterator[Problem]:
             if files[key] is None:
                 remedy = "name the file, or use mode: self-signed"
                 yield Problem(("tls", key), "is missing with mode: own", remedy, mode)
-        absent = [(key, path) for key, path in files.items() if path and not path.exists]
+        absent = [(key, path) for key, path in files.items() if path and not path.is_file()]
         yield from (_missing(("tls", key), path) for key, path in absent)
         if not absent:
             yield from _own_certificate(tls.certificate_file, tls.private_key_file, tls.ca_file)
@@ -230,14 +230,12 @@ def _tls(settings: Settings) -> Iterator[Problem]:
         yield Problem(("tls", "renewBeforeDays"), what, "take a smaller number", (("tls", "validDays"),))
 
 
-def _own_certificate(
-    certificate: LocalPath | None, key: LocalPath | None, authority: LocalPath | None
-) -> Iterator[Problem]:
+def _own_certificate(certificate: Path | None, key: Path | None, authority: Path | None) -> Iterator[Problem]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if certificate and key:
         where, remedy = ("tls", "privateKeyFile"), "give both as PEM, readable, the key without a passphrase"
         try:
-            context.load_cert_chain(certificate.path, key.path, password=_no_passphrase)
+            context.load_cert_chain(certificate, key, password=_no_passphrase)
         except ssl.SSLError as error:
             mismatch = error.reason == "KEY_VALUES_MISMATCH"
             what = "belongs to another certificate than" if mismatch else "cannot be used together with"
@@ -246,7 +244,7 @@ def _own_certificate(
             yield Problem(where, f"cannot be used ({error})", remedy)
     if authority:
         try:
-            context.load_verify_locations(authority.path)
+            context.load_verify_locations(authority)
         except (ssl.SSLError, OSError):
             yield Problem(
                 ("tls", "caFile"), f"names {authority}, which holds no certificate", "give it as PEM"
@@ -285,7 +283,7 @@ def _images(settings: Settings) -> Iterator[Problem]:
         what = "has no digest, so each host could get another image under that name"
         remedy = f"append @sha256:…, which `docker buildx imagetools inspect {software.image}` prints"
         yield Problem(where, what, remedy, (("registry", "archive"),))
-    if software.archive and not software.archive.exists:
+    if software.archive and not software.archive.is_file():
         yield _missing(("registry", "archive"), software.archive)
     proof = image_reference.parse(settings.verification.image)
     if proof.registry != "docker.io":

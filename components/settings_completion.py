@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from components.lib.ssh_keys import KnownHosts
-from components.settings_types import LocalPath
 
 if TYPE_CHECKING:
     from components.settings import Host, Settings, Ssh, Upstream
@@ -50,9 +50,9 @@ def _with_port(settings: Settings, index: int) -> Upstream:
     return upstream if upstream.port or index else upstream.model_copy(update={"port": default})
 
 
-def _known_hosts(path: LocalPath | None) -> KnownHosts:
+def _known_hosts(path: Path | None) -> KnownHosts:
     """An unreadable file is reported with the other problems; here it only holds no keys."""
     try:
-        return KnownHosts(path.path.read_text(encoding="utf-8", errors="replace") if path else "")
+        return KnownHosts(path.read_text(encoding="utf-8", errors="replace") if path else "")
     except OSError:
         return KnownHosts("")

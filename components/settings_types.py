@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -267,32 +266,14 @@ def _proxy_exception(value: str) -> str:
     return value
 
 
-@dataclass(frozen=True)
-class LocalPath:
-    """A file on this machine.
-
-    `written` is as the user wrote it and the same for everyone who works on the stack; `path` is where that
-    is here: ~ is the home directory, and a relative path begins at the project's directory.
-    """
-
-    written: str
-    path: Path
-
-    def __str__(self) -> str:
-        return self.written
-
-    @property
-    def exists(self) -> bool:
-        """Whether a file is there."""
-        return self.path.is_file()
-
-
-def _local_file(value: object, info: ValidationInfo) -> LocalPath:
-    written = value.written if isinstance(value, LocalPath) else value
-    if not isinstance(written, str) or not written.strip():
+def _local_file(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | Path) or not str(value).strip():
         raise refuse(f"is {kind_of(value)}, not the name of a file", "write a path, as in ~/.ssh/id_ed25519")
     directory: Path = info.context["directory"] if info.context else Path()
-    return LocalPath(written, directory / Path(written).expanduser())
+    try:
+        return directory / Path(value).expanduser()
+    except RuntimeError:
+        raise refuse(f"is {show(value)}, of a user that is not known here", "write the whole path") from None
 
 
 def _tls_mode(value: object) -> object:
@@ -323,6 +304,7 @@ TimeToLive = Annotated[str, BeforeValidator(_time_to_live)]
 Size = Annotated[str, BeforeValidator(_size)]
 PackageVersion = Annotated[str, BeforeValidator(_package_version)]
 ProxyException = Annotated[str, _text(_proxy_exception)]
-LocalFile = Annotated[LocalPath, BeforeValidator(_local_file)]
+LocalFile = Annotated[Path, BeforeValidator(_local_file)]
+"""A file on this machine: ~ is the home directory, a relative path begins at the project's directory."""
 YamlOff = BeforeValidator(_tls_mode)
 """YAML 1.1 reads a bare `off` as false."""
