@@ -1,0 +1,38 @@
+"""Reads this stack's configuration from Pulumi into the typed model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pulumi
+from pulumi.runtime.config import CONFIG
+
+from components.settings import Settings
+from components.settings_errors import SettingsError
+
+
+def load(directory: Path) -> Settings:
+    """The settings of this stack; relative paths in them start at ``directory``.
+
+    Raises pulumi.RunError, which Pulumi shows without a stack trace, with every mistake in one
+    message.
+    """
+    prefix = f"{pulumi.get_project()}:"
+    # pulumi.Config gives single known keys; an unknown one has to be seen to be reported.
+    texts = {key.removeprefix(prefix): value for key, value in CONFIG.get().items() if key.startswith(prefix)}
+    try:
+        values = {key: _value(text) for key, text in texts.items()}
+        # Pulumi.yaml gives every key an empty default: what is left empty was not written by anyone.
+        written = {key: value for key, value in values.items() if value not in ("", [], {})}
+        return Settings.load(written, directory)
+    except SettingsError as mistakes:
+        raise pulumi.RunError(str(mistakes)) from None
+
+
+def _value(text: str) -> object:
+    """What Pulumi gives as text: JSON for all but plain strings."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,117 @@
+"""A mirror host: Docker, firewall, certificate, and one cache for each upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_command as command
+import pulumi_docker as docker
+
+from components.certificates import ServerCertificate
+from components.docker_engine import DockerEngine, DockerEngineArgs
+from components.firewall import Firewall, FirewallArgs
+from components.host import Host
+from components.lib import access_rules, image_archive
+from components.lib.registry_config import CacheSettings
+from components.registry_cache import (
+    CERTIFICATE_FILE,
+    REGISTRY_USER,
+    RegistryCache,
+    RegistryCacheArgs,
+    docker_provider,
+)
+
+
+@dataclass(frozen=True)
+class PublishedCache:
+    """An upstream's cache, the port that it is published at, and its URL for clients."""
+
+    cache: CacheSettings
+    port: int
+    url: str
+
+
+@dataclass(frozen=True)
+class MirrorArgs:
+    """What a mirror host runs, and the ``networks`` that may reach it."""
+
+    host: Host
+    engine: DockerEngineArgs
+    upstreams: Sequence[PublishedCache]
+    networks: Sequence[str]
+    certificate: ServerCertificate | None
+    image: str
+    image_archive: str | None
+    data_directory: str
+    keep_data_on_destroy: bool
+
+
+class Mirror(pulumi.ComponentResource):
+    """A host and its caches."""
+
+    caches: Sequence[RegistryCache]
+
+    def __init__(self, name: str, args: MirrorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("registry-cache:index:Mirror", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.name, self.host, self.certificate = name, args.host, args.certificate
+        DockerEngine(f"{name}-docker", args.engine, child)
+        ports = [upstream.port for upstream in args.upstreams]
+        Firewall(f"{name}-access", FirewallArgs(args.host, ports, args.networks), child)
+        if args.certificate is not None:
+            args.host.file(
+                "certificate",
+                CERTIFICATE_FILE,
+                args.certificate.bundle,
+                mode="400",
+                owner=REGISTRY_USER,
+                parent=self,
+            )
+        provider = docker_provider(f"{name}-docker-api", args.host, self)
+        image = self._image(args, provider)
+        self.caches = [
+            RegistryCache(
+                f"{name}-{upstream.cache.registry}",
+                RegistryCacheArgs(
+                    host=args.host,
+                    provider=provider,
+                    image_id=image,
+                    cache=upstream.cache,
+                    url=upstream.url,
+                    port=upstream.port,
+                    bind_ipv6=bool(access_rules.ipv6_networks(args.networks)),
+                    data_directory=f"{args.data_directory}/{upstream.cache.registry}",
+                    keep_data_on_destroy=args.keep_data_on_destroy,
+                    certificate=args.certificate,
+                ),
+                child,
+            )
+            for upstream in args.upstreams
+        ]
+        self.register_outputs({})
+
+    def _image(self, args: MirrorArgs, provider: docker.Provider) -> pulumi.Input[str]:
+        if args.image_archive is None:
+            image = docker.RemoteImage(
+                f"{self.name}-image",
+                name=args.image,
+                # Another stack or person may use it, and a destroy leaves Docker as it is.
+                keep_locally=True,
+                opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[args.host.last_step]),
+            )
+            args.host.follow(image)
+            return image.image_id
+        archive = image_archive.read(args.image_archive)
+        path = f"/var/tmp/registry-cache-{archive.image_id[7:19]}.tar"
+        copied = command.remote.CopyToRemote(
+            f"{self.name}-image-archive",
+            connection=args.host.connection,
+            source=pulumi.FileAsset(args.image_archive),
+            remote_path=path,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.host.last_step]),
+        )
+        args.host.follow(copied)
+        args.host.run("image", "load_image.sh", path, archive.image_id, parent=self)
+        return archive.image_id

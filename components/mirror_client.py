@@ -1,0 +1,49 @@
+"""What points a client at the caches: the CA where its Docker looks, and daemon.json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from components.host import Host
+from components.lib import hosts_toml
+from components.registry_cache import RegistryCache
+
+DAEMON_JSON_PROGRAM = Path(__file__).parent / "lib" / "daemon_json.py"
+
+
+@dataclass(frozen=True)
+class MirrorClientArgs:
+    """``hub_caches`` are the caches of docker.io in the order in which they are tried; ``ca`` is PEM."""
+
+    host: Host
+    hub_caches: Sequence[RegistryCache]
+    other_caches: Sequence[RegistryCache]
+    ca: pulumi.Input[str] | None
+
+
+class MirrorClient(pulumi.ComponentResource):
+    """A host whose Docker pulls through the caches, configured only once they have answered."""
+
+    def __init__(self, name: str, args: MirrorClientArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("registry-cache:index:MirrorClient", name, None, opts)
+        hub_urls = [cache.url for cache in args.hub_caches]
+        self.mirror_urls = hub_urls
+        trusted = [
+            cache.url for cache in [*args.hub_caches, *args.other_caches] if cache.url.startswith("https:")
+        ]
+        self.configured = args.host.run(
+            "mirror-client",
+            "mirror_client.sh",
+            DAEMON_JSON_PROGRAM.read_text(),
+            hosts_toml.render(hub_urls, "/etc/docker/registry-cache-ca.crt" if trusted else None),
+            " ".join(hub_urls),
+            " ".join(trusted),
+            stdin=args.ca if args.ca is not None else "",
+            after=[cache.answers for cache in args.hub_caches],
+            parent=self,
+        )
+        self.register_outputs({})

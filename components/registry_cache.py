@@ -1,0 +1,149 @@
+"""One pull-through cache: configuration, image, container, and the moment it answers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.certificates import ServerCertificate
+from components.host import Host, script_text
+from components.lib import registry_config, ssh_options
+from components.lib.registry_config import CacheSettings
+
+CONTAINER_PORT = 5000
+CERTIFICATE_FILE = "/etc/registry-cache/tls/server.pem"
+CERTIFICATE_IN_CONTAINER = "/etc/registry-cache/server.pem"
+CONFIGURATION_IN_CONTAINER = "/etc/registry-cache/config.yml"
+REGISTRY_USER = "1000:1000"
+ANSWER_WITHIN_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class RegistryCacheArgs:
+    """One cache. ``cache`` is what its config.yml says, ``data_directory`` where its blobs are kept."""
+
+    host: Host
+    provider: docker.Provider
+    image_id: pulumi.Input[str]
+    cache: CacheSettings
+    url: str
+    port: int
+    bind_ipv6: bool
+    data_directory: str
+    keep_data_on_destroy: bool
+    certificate: ServerCertificate | None
+
+
+def docker_provider(name: str, host: Host, parent: pulumi.Resource) -> docker.Provider:
+    """The Docker API of a host, over an SSH that accepts the pinned host key only."""
+    login = host.login
+    address = f"[{login.address}]" if ":" in login.address else login.address
+    return docker.Provider(
+        name,
+        host=f"ssh://{login.user}@{address}:{login.port}",
+        ssh_opts=ssh_options.arguments(login),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[host.last_step]),
+    )
+
+
+class RegistryCache(pulumi.ComponentResource):
+    """A registry container that mirrors one upstream."""
+
+    url: str
+    registry: str
+    data_directory: str
+    container_id: pulumi.Output[str]
+    container_name: str
+    answers: pulumi.Resource
+
+    def __init__(
+        self, name: str, args: RegistryCacheArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("registry-cache:index:RegistryCache", name, None, opts)
+        host, cache = args.host, args.cache
+        self.url = args.url
+        self.registry = cache.registry
+        self.data_directory = args.data_directory
+        # A registry's name may have a port, which a container's name and a step's must not.
+        slug = cache.registry.replace(":", "-")
+        self.container_name = f"registry-cache-{slug}"
+        configuration = registry_config.render(cache)
+        path = f"/etc/registry-cache/{slug}/config.yml"
+        written = host.run(
+            f"configuration-{slug}",
+            "registry_directory.sh",
+            *(path, args.data_directory, "yes" if args.keep_data_on_destroy else "no"),
+            stdin=pulumi.Output.secret(configuration) if cache.password else configuration,
+            parent=self,
+        )
+        certificate = args.certificate
+        fingerprint = certificate.fingerprint if certificate else pulumi.Output.from_input("none")
+        volumes = [
+            docker.ContainerVolumeArgs(host_path=args.data_directory, container_path="/var/lib/registry"),
+            docker.ContainerVolumeArgs(
+                host_path=path, container_path=CONFIGURATION_IN_CONTAINER, read_only=True
+            ),
+        ]
+        if certificate is not None:
+            volumes.append(
+                docker.ContainerVolumeArgs(
+                    host_path=CERTIFICATE_FILE, container_path=CERTIFICATE_IN_CONTAINER, read_only=True
+                )
+            )
+        container = docker.Container(
+            f"{name}-container",
+            name=self.container_name,
+            image=args.image_id,
+            entrypoints=["/bin/sh", "-c", script_text("serve_cache.sh"), "serve-cache"],
+            command=[CONFIGURATION_IN_CONTAINER],
+            envs=[f"{key}={value}" for key, value in sorted(registry_config.environment(cache).items())],
+            user=REGISTRY_USER,
+            read_only=True,
+            tmpfs={"/tmp": "size=16m,mode=1777"},
+            capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+            security_opts=["no-new-privileges:true"],
+            restart="always",
+            network_mode="bridge",
+            ports=[
+                docker.ContainerPortArgs(internal=CONTAINER_PORT, external=args.port, ip=ip)
+                for ip in (["0.0.0.0", "::"] if args.bind_ipv6 else ["0.0.0.0"])
+            ],
+            volumes=volumes,
+            log_driver="json-file",
+            log_opts={"max-size": "10m", "max-file": "3"},
+            healthcheck=docker.ContainerHealthcheckArgs(
+                tests=["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:5001/debug/health"],
+                interval="30s",
+                timeout="5s",
+                start_period="10s",
+                retries=3,
+            ),
+            # The registry reads both files only when it starts: another content is another container.
+            labels=[
+                docker.ContainerLabelArgs(label="registry-cache.certificate", value=fingerprint),
+                docker.ContainerLabelArgs(
+                    label="registry-cache.configuration",
+                    value=hashlib.sha256(configuration.encode()).hexdigest(),
+                ),
+            ],
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                provider=args.provider,
+                depends_on=[written],
+                delete_before_replace=True,
+                replace_on_changes=["healthcheck"],
+            ),
+        )
+        host.follow(container)
+        self.container_id = container.id
+        self.answers = host.run(
+            f"answers-{slug}",
+            "answers.sh",
+            *(args.url, host.login.address, self.container_name, str(ANSWER_WITHIN_SECONDS), container.id),
+            stdin=certificate.ca if certificate else "",
+            parent=self,
+        )
+        self.register_outputs({"url": self.url})

@@ -1,0 +1,106 @@
+# shellcheck shell=bash
+# Docker Engine from Docker's yum repository, unless the host has one already.
+# Standard input: docker-ce.repo, with @DISTRO@ where the distribution's path goes.
+# apply VERSION|- KEEP(yes|no) GROUP_MEMBER|-
+# shellcheck source=on_host.sh
+. on_host.sh
+
+action=$1 version=${2#-} keep=$3 member=${4#-}
+REPO=/etc/yum.repos.d/docker-ce.repo
+CENTOS_BASE=/etc/yum.repos.d/CentOS-Base.repo
+INSTALLED=$RECORDS/docker-engine-installed
+ENABLED=$RECORDS/docker-engine-enabled
+JOINED=$RECORDS/docker-engine-group-member
+packages=(docker-ce docker-ce-cli containerd.io)
+
+# CentOS 7's mirror list is gone and its packages moved to the vault
+# (https://www.centos.org/centos-linux-eol/).
+use_vault() {
+  [ -e "$CENTOS_BASE" ] || return 0
+  grep -q '^mirrorlist=http://mirrorlist\.centos\.org' "$CENTOS_BASE" || return 0
+  local vault
+  # shellcheck disable=SC2016  # $releasever is yum's
+  vault=$(sed -e 's/^mirrorlist=http:\/\/mirrorlist\.centos\.org/#&/' \
+    -e 's/^#baseurl=http:\/\/mirror\.centos\.org\/centos\/\$releasever/baseurl=http:\/\/vault.centos.org\/7.9.2009/' \
+    "$CENTOS_BASE")
+  put_file "$CENTOS_BASE" 644 root:root <<<"$vault"
+  echo "$CENTOS_BASE: the dead mirror list gave way to vault.centos.org"
+}
+
+engine_version() { rpm -q --qf '%{VERSION}' docker-ce 2>/dev/null || true; }
+
+install_engine() {
+  local id major distro wanted repository
+  # shellcheck source=/dev/null
+  id=$(. /etc/os-release && echo "$ID")
+  # shellcheck source=/dev/null
+  major=$(. /etc/os-release && echo "${VERSION_ID%%.*}")
+  case "$id ${major}" in
+    "centos 7" | "rhel 7") distro=centos; use_vault ;;
+    *\ 8 | *\ 9 | *\ 1[0-9]) distro=rhel ;;
+    *) die "no Docker packages are known for $id $major: install Docker Engine yourself, it is then kept as it is" ;;
+  esac
+  repository=$(sed "s/@DISTRO@/$distro/")
+  put_file "$REPO" 644 root:root <<<"$repository"
+  echo "$REPO: $outcome"
+  # dockerd does not start on EL10 without xt_addrtype, which is in there.
+  if [ "$major" -ge 10 ] && ! rpm -q kernel-modules-extra >/dev/null; then
+    yum install -y -q kernel-modules-extra
+  fi
+  wanted=("${packages[@]}")
+  if [ -n "$version" ]; then wanted=("docker-ce-$version" "docker-ce-cli-$version" containerd.io); fi
+  if [ -n "$version" ] && [ "$(engine_version)" = "$version" ]; then
+    echo "docker-ce $version: nothing to do"
+  elif [ -z "$version" ] && [ -n "$(engine_version)" ]; then
+    echo "docker-ce $(engine_version): nothing to do"
+  else
+    yum install -y -q "${wanted[@]}" >&2
+    # `yum install` of an older version than the one there succeeds and does nothing.
+    if [ -n "$version" ] && [ "$(engine_version)" != "$version" ]; then
+      yum downgrade -y -q "docker-ce-$version" "docker-ce-cli-$version" >&2
+    fi
+    echo "docker-ce $(engine_version): installed"
+  fi
+}
+
+case $action in
+  apply)
+    keep_undo "${version:--}" "$keep" "${member:--}"
+    if command -v dockerd >/dev/null && [ ! -e "$INSTALLED" ]; then
+      cat >/dev/null
+      echo "Docker $(dockerd --version | sed 's/.*version \([^,]*\),.*/\1/') was here before and stays"
+    else
+      touch "$INSTALLED"
+      install_engine
+    fi
+    if ! systemctl is-enabled -q docker; then
+      [ -e "$INSTALLED" ] || touch "$ENABLED"
+      systemctl enable -q docker
+    fi
+    systemctl is-active -q docker || systemctl start docker || {
+      journalctl -u docker -n 20 --no-pager >&2
+      die "docker.service does not start: the lines above are its last words"
+    }
+    if [ -n "$member" ] && ! id -nG "$member" | tr ' ' '\n' | grep -qx docker; then
+      usermod -aG docker "$member"
+      echo "$member" >"$JOINED"
+      echo "$member joined the group docker"
+    fi
+    ;;
+  restore)
+    if [ -e "$JOINED" ]; then
+      gpasswd -d "$(cat "$JOINED")" docker >/dev/null
+      rm -f "$JOINED"
+    fi
+    if [ -e "$INSTALLED" ] && [ "$keep" = no ]; then
+      systemctl disable -q --now docker.service docker.socket || true
+      yum remove -y -q "${packages[@]}" >&2
+    fi
+    if [ -e "$ENABLED" ]; then systemctl disable -q docker; fi
+    rm -f "$INSTALLED" "$ENABLED"
+    put_back "$REPO"
+    put_back "$CENTOS_BASE"
+    forget_undo
+    echo "Docker's repository: as before"
+    ;;
+esac

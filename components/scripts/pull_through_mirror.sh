@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# One pull between two marked requests, so that the mirror's log shows who pulled what.
+# Runs on a client. Standard input: the CA, or nothing. Prints `key value` lines.
+# URL IMAGE NONCE
+set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
+url=$1 image=$2 nonce=$3
+ca=$(mktemp)
+trap 'rm -f "$ca"' EXIT
+cat >"$ca"
+curl_options=(--silent --show-error --max-time 10 --noproxy '*' -o /dev/null)
+[ ! -s "$ca" ] || curl_options+=(--cacert "$ca")
+
+mark() { # event
+  local status=0 answer
+  answer=$(curl "${curl_options[@]}" -w '%{http_code}' "$url/v2/?proof=$nonce.$1" 2>&1) || status=$?
+  case $status in
+    0) [ "$answer" = 200 ] || { echo "broken the mirror answers $answer at $url/v2/" && exit 0; } ;;
+    6) echo "broken the mirror's name does not resolve on this client: $answer" && exit 0 ;;
+    7) echo "broken the mirror's port is closed to this client: $answer" && exit 0 ;;
+    28) echo "broken the mirror does not answer this client (a firewall drops it, or access.networks leaves it out): $answer" && exit 0 ;;
+    35 | 51 | 53 | 58 | 60 | 77) echo "broken the mirror's certificate is not trusted: $answer" && exit 0 ;;
+    *) echo "broken the mirror cannot be asked: $answer" && exit 0 ;;
+  esac
+}
+
+mark begin
+if ! mirrors=$(docker info -f '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}' 2>&1); then
+  echo "broken Docker does not answer on this client: ${mirrors##*$'\n'}"
+  exit 0
+fi
+if ! docker info -f '{{.DriverStatus}}' | grep -q io.containerd.snapshotter &&
+  ! grep -qxF -e "${url%/}" -e "${url%/}/" <<<"$mirrors"; then
+  echo "broken Docker on this client has no mirror $url (it has: $(tr '\n' ' ' <<<"$mirrors"))"
+  exit 0
+fi
+present=no
+if docker image inspect "$image" >/dev/null 2>&1; then present=yes; fi
+since=$(date +%s)
+if pulled=$(docker pull -q "$image" 2>&1); then echo 'pull ok'; else echo "pull failed ${pulled##*$'\n'}"; fi
+mark end
+journalctl -u docker --since "@$since" --no-pager -o cat 2>/dev/null |
+  grep -E 'next endpoint|[Ee]rror|mirror' | tail -n 3 | sed 's/^/log /' || true
+# What the proof brought goes again.
+if [ "$present" = no ]; then docker image rm "$image" >/dev/null 2>&1 || true; fi

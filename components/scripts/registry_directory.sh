@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# The configuration and the data directory of one cache; standard input: its config.yml.
+# apply CONFIGURATION DATA KEEP(yes|no)
+# shellcheck source=on_host.sh
+. on_host.sh
+
+action=$1 configuration=$2 data=$3 keep=$4
+REGISTRY_USER=1000:1000
+OWNER=$RECORDS/owner-of-$STEP
+case $action in
+  apply)
+    keep_undo "$configuration" "$data" "$keep"
+    if [ ! -d "$data" ]; then
+      remember "$data"
+    elif [ ! -e "$(record_of "$data").absent" ] && [ ! -e "$OWNER" ]; then
+      stat -c %u:%g "$data" >"$OWNER"
+    fi
+    mkdir -p "$data"
+    # What an earlier cache wrote as root must be writable for one that runs as user 1000.
+    if [ -n "$(find "$data" \( ! -uid 1000 -o ! -gid 1000 \) -print -quit)" ]; then chown -R "$REGISTRY_USER" "$data"; fi
+    put_file "$configuration" 400 "$REGISTRY_USER"
+    echo "$configuration: $outcome"
+    ;;
+  restore)
+    put_back "$configuration"
+    if [ -e "$OWNER" ]; then
+      chown -R "$(cat "$OWNER")" "$data"
+      rm -f "$OWNER"
+    elif [ "$keep" = no ]; then
+      rm -rf "${data:?}"
+      put_back "$data"
+    else
+      rm -f "$(record_of "$data").absent"
+    fi
+    forget_undo
+    if [ -d "$data" ]; then echo "$data: kept"; else echo "$data: removed"; fi
+    ;;
+esac

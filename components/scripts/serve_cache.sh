@@ -1,0 +1,63 @@
+# shellcheck shell=sh
+# What runs in a cache's container. A registry in proxy mode does not start while its upstream is
+# away (distribution#4038, #1435); this serves what is cached until the upstream is back.
+# CONFIGURATION
+set -eu
+configuration=$1
+offline=/tmp/offline.yml
+child=
+
+stop() {
+  [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true
+  wait
+  exit 0
+}
+trap stop TERM INT
+
+# The debug server listens only after the registry has reached its upstream.
+starts() { # process debug-port
+  tries=0
+  while kill -0 "$1" 2>/dev/null; do
+    wget -q -T 2 -O /dev/null "http://127.0.0.1:$2/debug/health" 2>/dev/null && return 0
+    tries=$((tries + 1))
+    [ "$tries" -lt 50 ] || return 1
+    sleep 0.2
+  done
+  return 1
+}
+
+upstream_is_back() {
+  REGISTRY_HTTP_ADDR=127.0.0.1:5002 REGISTRY_HTTP_DEBUG_ADDR=127.0.0.1:5003 \
+    REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/tmp/probe registry serve "$configuration" >/dev/null 2>&1 &
+  probe=$!
+  back=1
+  if starts "$probe" 5003; then back=0; fi
+  kill -TERM "$probe" 2>/dev/null || true
+  wait "$probe" 2>/dev/null || true
+  return "$back"
+}
+
+while :; do
+  registry serve "$configuration" &
+  child=$!
+  if starts "$child" 5001; then
+    wait "$child"
+    exit $?
+  fi
+  kill -TERM "$child" 2>/dev/null || true
+  wait "$child" 2>/dev/null || true
+  echo "level=warning msg=\"the upstream does not answer: serving what is cached, read-only\"" >&2
+  # The same configuration without its proxy part (and so without its secrets).
+  awk '/^[a-z]/ { skip = /^proxy:/ } !skip { print }
+    /^  maintenance:/ { print "    readonly:\n      enabled: true" }' "$configuration" >"$offline"
+  env -u REGISTRY_PROXY_REMOTEURL -u REGISTRY_PROXY_TTL registry serve "$offline" &
+  child=$!
+  until upstream_is_back; do
+    kill -0 "$child" 2>/dev/null || exit 1
+    sleep 10 &
+    wait $!
+  done
+  echo "level=info msg=\"the upstream answers again\"" >&2
+  kill -TERM "$child" 2>/dev/null || true
+  wait "$child" 2>/dev/null || true
+done

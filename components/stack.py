@@ -1,0 +1,240 @@
+"""From settings to resources: which host is what, in the order of the graph."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+
+from components import configuration
+from components.certificates import (
+    CertificateAuthority,
+    CertificateAuthorityArgs,
+    IssuedBefore,
+    IssuedCertificate,
+    IssuedCertificateArgs,
+    KeyAlgorithm,
+    OwnCertificate,
+    ServerCertificate,
+)
+from components.docker_engine import DockerEngine, DockerEngineArgs
+from components.host import Host, HostArgs
+from components.lib.addresses import server_names
+from components.lib.registry_config import CacheSettings
+from components.lib.ssh_options import Endpoint, Login, portable_path
+from components.mirror import Mirror, MirrorArgs, PublishedCache
+from components.mirror_client import MirrorClient, MirrorClientArgs
+from components.registry_cache import RegistryCache
+from components.settings import Client, Settings, Ssh
+from components.settings import Host as HostSettings
+from components.settings import Mirror as MirrorSettings
+from components.verification import Verification, VerificationArgs
+
+DOCKER_HUB = "docker.io"
+PROJECT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class ConfiguredClient:
+    """A client and the host that it is."""
+
+    host: Host
+    client: MirrorClient
+
+
+def load_settings() -> Settings:
+    """This stack's settings. Every mistake in them ends the program here, before any resource."""
+    settings = configuration.load(PROJECT)
+    for warning in settings.warnings():
+        pulumi.log.warn(warning)
+    return settings
+
+
+def declare_hosts(settings: Settings) -> Mapping[str, Host]:
+    """Every host of the stack by name, each with its wait step."""
+    key_file = settings.ssh.private_key_file
+    private_key = None if key_file is None else pulumi.Output.secret(key_file.expanduser().read_text())
+    return {
+        host.name: Host(
+            host.name, HostArgs(host.name, _login(settings.ssh, host), private_key, settings.ssh.wait_seconds)
+        )
+        for host in (*settings.mirrors, *settings.clients)
+    }
+
+
+def declare_mirrors(settings: Settings, hosts: Mapping[str, Host]) -> Sequence[Mirror]:
+    """The mirror hosts with their caches."""
+    certificates = _certificates(settings)
+    return [
+        Mirror(
+            mirror.name,
+            MirrorArgs(
+                host=hosts[mirror.name],
+                engine=DockerEngineArgs(
+                    hosts[mirror.name],
+                    settings.docker.packages,
+                    settings.docker.version,
+                    settings.docker.keep_on_destroy,
+                    login_joins_docker_group=True,
+                ),
+                upstreams=[
+                    PublishedCache(_cache(settings, index), upstream.port, settings.url(mirror, upstream))
+                    for index, upstream in enumerate(settings.upstreams)
+                ],
+                networks=settings.access.networks,
+                certificate=certificates.get(mirror.name),
+                image=settings.registry.image,
+                image_archive=None if settings.registry.archive is None else str(settings.registry.archive),
+                data_directory=settings.cache.directory,
+                keep_data_on_destroy=settings.cache.keep_on_destroy,
+            ),
+        )
+        for mirror in settings.mirrors
+    ]
+
+
+def declare_clients(
+    settings: Settings, hosts: Mapping[str, Host], mirrors: Sequence[Mirror]
+) -> Sequence[ConfiguredClient]:
+    """The clients, the mirrors' own hosts among them unless told otherwise."""
+    names = [mirror.name for mirror in settings.mirrors] if settings.mirrors_are_clients else []
+    clients = [ConfiguredClient(hosts[name], _client(hosts[name], mirrors)) for name in names]
+    for client in settings.clients:
+        host = hosts[client.name]
+        if client.docker == "install":
+            DockerEngine(f"{client.name}-docker", _client_engine(settings, host, client))
+        clients.append(ConfiguredClient(host, _client(host, mirrors)))
+    return clients
+
+
+def declare_verifications(
+    settings: Settings, mirrors: Sequence[Mirror], clients: Sequence[ConfiguredClient]
+) -> Sequence[pulumi.Output[str]]:
+    """One proof for each client, at the first mirror that it tries."""
+    hub = _caches(mirrors, hub=True)
+    if not hub:
+        return []
+    first = mirrors[0]
+    return [
+        Verification(
+            f"{client.host.name}-verification",
+            VerificationArgs(
+                client=client.client,
+                client_host=client.host,
+                mirror_host=first.host,
+                cache=hub[0],
+                image=settings.verification.image,
+                ca=first.certificate.ca if first.certificate else None,
+            ),
+        ).proof
+        for client in clients
+    ]
+
+
+def describe_mirrors(mirrors: Sequence[Mirror]) -> Mapping[str, Mapping[str, str]]:
+    """For each mirror its URLs by the registry that they serve."""
+    return {mirror.name: {cache.registry: cache.url for cache in mirror.caches} for mirror in mirrors}
+
+
+def describe_clients(clients: Sequence[ConfiguredClient]) -> Mapping[str, Sequence[str]]:
+    """For each client the mirrors of Docker Hub that it tries, in order."""
+    return {client.host.name: client.client.mirror_urls for client in clients}
+
+
+def describe_certificates(mirrors: Sequence[Mirror]) -> Mapping[str, Mapping[str, pulumi.Input[str]]]:
+    """For each issued certificate its issue and end: what the next ``up`` decides on renewal by."""
+    return {
+        mirror.name: {"issue": mirror.certificate.issue, "notAfter": mirror.certificate.not_after}
+        for mirror in mirrors
+        if isinstance(mirror.certificate, IssuedCertificate)
+    }
+
+
+def _login(ssh: Ssh, host: HostSettings) -> Login:
+    hop = ssh.jump_host
+    return Login(
+        address=host.address,
+        port=host.port,
+        user=host.user,
+        host_key=host.host_key,
+        private_key_file=None
+        if ssh.private_key_file is None
+        else portable_path(ssh.private_key_file.expanduser(), PROJECT, Path.home()),
+        jump=None if hop is None else Endpoint(hop.address, hop.port, hop.user, hop.host_key),
+    )
+
+
+def _cache(settings: Settings, index: int) -> CacheSettings:
+    upstream, proxy = settings.upstreams[index], settings.proxy
+    return CacheSettings(
+        registry=upstream.registry,
+        upstream_url=upstream.address,
+        major=settings.registry.major,
+        ttl=settings.cache.ttl,
+        tls=settings.tls.mode != "off",
+        username=upstream.username,
+        password=upstream.password.get_secret_value() if upstream.password else None,
+        http_proxy=proxy.http,
+        https_proxy=proxy.https,
+        no_proxy=proxy.no_proxy,
+    )
+
+
+def _certificates(settings: Settings) -> Mapping[str, ServerCertificate]:
+    tls = settings.tls
+    if tls.mode == "off":
+        return {}
+    if tls.mode == "own":
+        own = OwnCertificate.from_files(tls.certificate_file, tls.private_key_file, tls.ca_file)
+        return {mirror.name: own for mirror in settings.mirrors}
+    key = {
+        "ECDSA-P256": KeyAlgorithm("ECDSA", ecdsa_curve="P256"),
+        "RSA-4096": KeyAlgorithm("RSA", rsa_bits=4096),
+    }[tls.algorithm]
+    authority = CertificateAuthority("ca", CertificateAuthorityArgs(key))
+    issued = IssuedBefore(datetime.datetime.now(datetime.timezone.utc))
+    return {
+        mirror.name: IssuedCertificate(
+            mirror.name,
+            IssuedCertificateArgs(
+                authority=authority,
+                key=key,
+                names=server_names(mirror.address, mirror.hostname, mirror.dns_names, mirror.name),
+                valid_days=tls.valid_days,
+                renew_before_days=tls.renew_before_days,
+                issue=issued.next_issue(mirror.name, tls.rotation, tls.renew_before_days),
+                rotation=tls.rotation,
+            ),
+        )
+        for mirror in settings.mirrors
+    }
+
+
+def _client_engine(settings: Settings, host: Host, client: Client) -> DockerEngineArgs:
+    return DockerEngineArgs(
+        host,
+        settings.docker.packages,
+        client.docker_version or settings.docker.version,
+        settings.docker.keep_on_destroy,
+    )
+
+
+def _client(host: Host, mirrors: Sequence[Mirror]) -> MirrorClient:
+    authorities = [mirror.certificate.ca for mirror in mirrors if mirror.certificate]
+    return MirrorClient(
+        f"{host.name}-client",
+        MirrorClientArgs(
+            host=host,
+            hub_caches=_caches(mirrors, hub=True),
+            other_caches=_caches(mirrors, hub=False),
+            # One CA signs for all mirrors.
+            ca=authorities[0] if authorities else None,
+        ),
+    )
+
+
+def _caches(mirrors: Sequence[Mirror], *, hub: bool) -> Sequence[RegistryCache]:
+    return [cache for mirror in mirrors for cache in mirror.caches if (cache.registry == DOCKER_HUB) is hub]

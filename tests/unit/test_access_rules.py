@@ -1,0 +1,53 @@
+"""The firewall's ruleset, as nft is given it."""
+
+from __future__ import annotations
+
+import pytest
+
+from components.lib import access_rules
+
+
+def test_only_the_allowed_networks_are_accepted_and_all_else_is_dropped() -> None:
+    rules = access_rules.render([443], ["10.0.0.0/8", "fd00::/64"])
+    chain = rules[rules.index("chain caches") : rules.index("chain before_docker")].splitlines()
+    assert [line.strip() for line in chain[1:-2]] == [
+        'iifname "lo" accept',
+        "ip saddr { 10.0.0.0/8 } accept",
+        "ip6 saddr { fd00::/64 } accept",
+        "counter drop",
+    ]
+
+
+def test_a_family_without_a_network_is_dropped_whole() -> None:
+    assert "ip6 saddr" not in access_rules.render([443], ["10.0.0.0/8"])
+    assert "ip saddr" not in access_rules.render([443], ["fd00::/64"])
+
+
+def test_what_only_passes_through_the_host_is_left_alone() -> None:
+    """Else the cache's own way to the upstream's port 443 would be cut."""
+    assert "fib daddr type local tcp dport { 443, 5001 } jump caches" in access_rules.render([5001, 443], ["10.0.0.0/8"])
+
+
+def test_the_rules_replace_their_earlier_version_in_one_transaction() -> None:
+    lines = access_rules.render([443], ["10.0.0.0/8"]).splitlines()
+    start = lines.index("table inet registry_cache")
+    assert lines[start + 1] == "delete table inet registry_cache"
+    assert lines[start + 2] == "table inet registry_cache {"
+
+
+@pytest.mark.parametrize(
+    ("networks", "shown"),
+    [
+        (["10.0.0.0/8", "10.1.0.0/16"], "{ 10.0.0.0/8 }"),
+        (["10.0.0.0/25", "10.0.0.128/25"], "{ 10.0.0.0/24 }"),
+        (["192.0.2.7/32"], "{ 192.0.2.7/32 }"),
+        (["0.0.0.0/0"], "{ 0.0.0.0/0 }"),
+    ],
+)
+def test_overlapping_networks_are_merged_since_nft_refuses_them(networks: list[str], shown: str) -> None:
+    assert f"ip saddr {shown} accept" in access_rules.render([443], networks)
+
+
+def test_the_same_networks_in_another_order_are_no_change() -> None:
+    networks = ["10.0.0.0/8", "192.0.2.0/24", "fd00::/64"]
+    assert access_rules.render([443], networks) == access_rules.render([443], networks[::-1])
