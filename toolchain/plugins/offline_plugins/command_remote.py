@@ -1,0 +1,225 @@
+"""`command:remote:Command`: a command on a host, over SSH, as pulumi-command 1.2.1 runs it.
+
+The host's login shell runs the command; standard input is `stdin`, byte for byte. Environment variables go
+by SSH's own `env` request, which a stock sshd refuses: for `environment` that is an error, for the previous
+output (`addPreviousOutputInEnv`, on unless it is false) a warning.
+
+Cancelled, the remote processes are ended, not left behind: SSH's signal request alone does not do it (sshd
+refuses it for root), so a second session of the same connection ends what the first one started.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from offline_plugins.command_login import Login, logged_in
+from offline_plugins.command_output import CommandOutput, command_error
+from offline_plugins.command_spec import COMMANDS, CONNECTION, OUTPUTS
+from offline_plugins.handler import Call, Created, OperationError, Outputs, Plain, ResourceHandler
+from offline_plugins.spec import Spec
+
+if TYPE_CHECKING:
+    from asyncssh import SSHClientChannel, SSHClientConnection
+
+_SIGNAL_NUMBERS = {
+    "ABRT": 6,
+    "ALRM": 14,
+    "FPE": 8,
+    "HUP": 1,
+    "ILL": 4,
+    "INT": 2,
+    "KILL": 9,
+    "PIPE": 13,
+    "QUIT": 3,
+    "SEGV": 11,
+    "TERM": 15,
+}
+
+_END_SCRIPT = Path(__file__).with_name("end_processes.sh")
+_END_WAIT = 4.0
+"""Seconds to wait for the remote processes to end."""
+
+
+class RemoteCommand(ResourceHandler):
+    """A command that runs on a host at create, update and delete."""
+
+    spec = Spec("command:remote:Command", {**COMMANDS, "connection": CONNECTION}, OUTPUTS)
+
+    async def create(self, call: Call, inputs: Plain) -> Created:
+        """Run `create`; without one nothing is run and the outputs are empty."""
+        outputs: Outputs = {"stdout": "", "stderr": ""}
+        if inputs.get("create") is not None:
+            outputs = await _run(call, inputs, inputs["create"], {})
+        return Created(call.unique_id(), outputs)
+
+    async def update(self, call: Call, resource_id: str, state: Plain, inputs: Plain) -> Outputs:
+        """Run `update`, else `create`; without either the outputs stay."""
+        command = inputs.get("update", inputs.get("create"))
+        if command is None:
+            return {}
+        return await _run(call, inputs, command, state)
+
+    async def delete(self, call: Call, resource_id: str, state: Plain) -> None:
+        """Run `delete` with the inputs that are stored."""
+        if state.get("delete") is not None:
+            await _run(call, state, state["delete"], state)
+
+
+async def _run(call: Call, inputs: Plain, command: str, previous: Mapping[str, Any]) -> dict[str, Any]:
+    output = CommandOutput(call.log, inputs.get("logging"))
+    stdin = (inputs.get("stdin") or "").encode()
+    async with logged_in(Login.of(inputs["connection"]), call.log) as connection:
+        await _run_on(connection, call, command, stdin, _Environment.of(call, inputs, previous), output)
+    return output.outputs()
+
+
+class _Environment:
+    """The variables of one run: `required` ones fail it when the host refuses them, `wanted` ones warn."""
+
+    def __init__(self, call: Call, required: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+        self._call = call
+        self._required = required
+        self._wanted = wanted
+
+    @classmethod
+    def of(cls, call: Call, inputs: Plain, previous: Mapping[str, Any]) -> "_Environment":
+        wanted = {}
+        if inputs.get("addPreviousOutputInEnv") is not False:
+            named = {"PULUMI_COMMAND_STDOUT": "stdout", "PULUMI_COMMAND_STDERR": "stderr"}
+            wanted = {name: previous[stream] for name, stream in named.items() if previous.get(stream)}
+        return cls(call, inputs.get("environment") or {}, wanted)
+
+    async def send(self, channel: "SSHClientChannel[bytes]") -> None:
+        """Ask the host to set the variables, before the command is started."""
+        for name, value in sorted(self._required.items()):
+            if not await _set_variable(channel, name, value):
+                self._call.log.error(_refused(name))
+                raise OperationError(f'could not set environment variable "{name}": ssh: setenv failed')
+        for name, value in self._wanted.items():
+            if not await _set_variable(channel, name, value):
+                self._call.log.warning(_refused(name))
+
+
+def _refused(name: str) -> str:
+    return (
+        f"Unable to set '{name}'. This only works if your SSH server is configured to accept\n"
+        "\tthese variables via AcceptEnv. Alternatively, if a Bash-like shell runs the command on the remote"
+        " host, you could\n\tprefix the command itself with the variables in the form 'VAR=value command'"
+    )
+
+
+async def _set_variable(channel: "SSHClientChannel[bytes]", name: str, value: str) -> bool:
+    from asyncssh.packet import String
+
+    # asyncssh's own `env=` asks for no answer, so a refusal would pass unnoticed
+    return bool(await channel._make_request(b"env", String(name), String(value)))
+
+
+class _Session:
+    """One command on the host, as asyncssh calls it back (its SSHClientSession for bytes)."""
+
+    def __init__(self, output: CommandOutput, environment: _Environment) -> None:
+        self._output = output
+        self._environment = environment
+        self._failure = "wait: remote command exited without exit status or exit signal"
+        self._succeeded = False
+        self.opened = False
+        self.ended = asyncio.Event()
+
+    @property
+    def failure(self) -> str | None:
+        """Why the command failed, in the words of Go's ssh package; None if it succeeded."""
+        return None if self._succeeded else self._failure
+
+    def connection_made(self, channel: "SSHClientChannel[bytes]") -> None:
+        self.opened = True
+        make_request = channel._make_request
+
+        async def request_after_environment(request: bytes, *args: bytes) -> bool | None:
+            if request == b"exec":
+                channel._make_request = make_request  # type: ignore[method-assign]
+                await self._environment.send(channel)
+            return await make_request(request, *args)
+
+        # the only place between opening the channel and starting the command where answers can be awaited
+        channel._make_request = request_after_environment  # type: ignore[method-assign]
+
+    def session_started(self) -> None:
+        return
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        self._output.add(data, from_stderr=datatype is not None)
+
+    def eof_received(self) -> bool:
+        return True  # the channel stays open for the exit status
+
+    def pause_writing(self) -> None:
+        return
+
+    def resume_writing(self) -> None:
+        return
+
+    def exit_status_received(self, status: int) -> None:
+        self._succeeded = status == 0
+        self._failure = f"Process exited with status {status}"
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, message: str, language: str) -> None:
+        self._failure = (
+            f"Process exited with status {128 + _SIGNAL_NUMBERS.get(signal, 0)} from signal {signal}"
+        )
+        if message:
+            self._failure += f". Reason was: {message}"
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._output.finish()
+        self.ended.set()
+
+
+async def _run_on(
+    connection: "SSHClientConnection",
+    call: Call,
+    command: str,
+    stdin: bytes,
+    environment: _Environment,
+    output: CommandOutput,
+) -> None:
+    import asyncssh
+
+    session = _Session(output, environment)
+    try:
+        channel, _ = await connection.create_session(
+            lambda: session,  # type: ignore[arg-type, return-value]
+            command,
+            encoding=None,
+        )
+        with contextlib.suppress(BrokenPipeError):  # a command may end before it has read its input
+            channel.write(stdin)
+            channel.write_eof()
+        await session.ended.wait()
+    except asyncio.CancelledError:
+        await asyncio.shield(_end_processes(connection, session))
+        if session.failure is not None:
+            raise
+        # it was done before the cancellation reached it: the effect is there, so the state must be too
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+    except asyncssh.Error as error:
+        raise command_error(f"ssh: {error.reason}", command, output) from error
+    if session.failure is not None:
+        raise command_error(session.failure, command, output)
+
+
+async def _end_processes(connection: "SSHClientConnection", session: _Session) -> None:
+    """End what the session started on the host; gives up where the host no longer answers."""
+    import asyncssh
+
+    if not session.opened:
+        return
+    with contextlib.suppress(asyncssh.Error, OSError, TimeoutError):
+        async with asyncio.timeout(_END_WAIT):
+            script = _END_SCRIPT.read_text(encoding="utf-8")
+            await connection.run("exec sh -s", input=script, check=False)
+            await session.ended.wait()
