@@ -102,8 +102,8 @@ def _host_key(place: KeyPath, host: Host | JumpHost, from_file: bool) -> Iterato
         return
     remedy = (
         "`ssh-keyscan ADDRESS` shows the keys: compare them with what `ssh-keygen -lf` says on the host"
-        " itself, and write its ecdsa key if it has one, else its ed25519 key; or name a file that has them as"
-        " ssh.knownHostsFile"
+        " itself, and write its ecdsa key if it has one, else its ed25519 key; or name a file that has them"
+        " as ssh.knownHostsFile"
     )
     looked_up = ((*place, "address"), (*place, "port"), ("ssh", "knownHostsFile"), ("ssh", "port"))
     what = "is missing, so that another machine could pose as this one"
@@ -187,8 +187,8 @@ def _access(settings: Settings) -> Iterator[Problem]:
     networks, where = settings.access.networks, ("access", "networks")
     if not networks:
         what = (
-            "is missing or empty, and a cache that anyone can reach is an open proxy: strangers fill its disk,"
-            " use up your rate limit, and hide behind your address"
+            "is missing or empty, and a cache that anyone can reach is an open proxy: strangers fill its"
+            " disk, use up your rate limit, and hide behind your address"
         )
         remedy = (
             'list the networks of your clients, as in 203.0.113.0/24; if it must be open, write "0.0.0.0/0"'

@@ -17,8 +17,8 @@ def find_warnings(settings: Settings) -> Iterator[str]:
     for network in settings.access.networks:
         if network in EVERYONE:
             yield (
-                f"access.networks has {network}: everyone who can reach a mirror can use it, as an open proxy."
-                " List the networks of your clients instead."
+                f"access.networks has {network}: everyone who can reach a mirror can use it, as an open"
+                " proxy. List the networks of your clients instead."
             )
     if settings.tls.mode == "off":
         yield (
@@ -62,6 +62,6 @@ def _may_connect(client: Client, settings: Settings) -> bool:
 
 def _outside(client: Client) -> str:
     return (
-        f"clients: {client.name} ({client.address}) is in none of access.networks; unless it reaches the mirrors"
-        " from another address, they will refuse it."
+        f"clients: {client.name} ({client.address}) is in none of access.networks; unless it reaches the"
+        " mirrors from another address, they will refuse it."
     )
