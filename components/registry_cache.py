@@ -13,9 +13,7 @@ from components.host import Host, script_text
 from components.lib import registry_config, ssh_options
 from components.lib.registry_config import CacheSettings
 
-CONTAINER_PORT = 5000
 CERTIFICATE_FILE = "/etc/registry-cache/tls/server.pem"
-CERTIFICATE_IN_CONTAINER = "/etc/registry-cache/server.pem"
 CONFIGURATION_IN_CONTAINER = "/etc/registry-cache/config.yml"
 REGISTRY_USER = "1000:1000"
 ANSWER_WITHIN_SECONDS = 60
@@ -80,19 +78,32 @@ class RegistryCache(pulumi.ComponentResource):
             parent=self,
         )
         certificate = args.certificate
+        login = registry_config.credential_helper(cache)
+        login_path = f"/etc/registry-cache/{slug}/credentials"
+        if login is not None:
+            written = host.file(
+                f"credentials-{slug}",
+                login_path,
+                pulumi.Output.secret(login) if cache.password else login,
+                mode="500",
+                owner=REGISTRY_USER,
+                parent=self,
+            )
         fingerprint = certificate.fingerprint if certificate else pulumi.Output.from_input("none")
+        mounted = {path: CONFIGURATION_IN_CONTAINER}
+        if login is not None:
+            mounted[login_path] = registry_config.CREDENTIALS_IN_CONTAINER
+        if certificate is not None:
+            mounted[CERTIFICATE_FILE] = registry_config.CERTIFICATE_IN_CONTAINER
         volumes = [
-            docker.ContainerVolumeArgs(host_path=args.data_directory, container_path="/var/lib/registry"),
             docker.ContainerVolumeArgs(
-                host_path=path, container_path=CONFIGURATION_IN_CONTAINER, read_only=True
+                host_path=args.data_directory, container_path=registry_config.DATA_IN_CONTAINER
+            ),
+            *(
+                docker.ContainerVolumeArgs(host_path=source, container_path=target, read_only=True)
+                for source, target in mounted.items()
             ),
         ]
-        if certificate is not None:
-            volumes.append(
-                docker.ContainerVolumeArgs(
-                    host_path=CERTIFICATE_FILE, container_path=CERTIFICATE_IN_CONTAINER, read_only=True
-                )
-            )
         container = docker.Container(
             f"{name}-container",
             name=self.container_name,
@@ -108,7 +119,7 @@ class RegistryCache(pulumi.ComponentResource):
             restart="always",
             network_mode="bridge",
             ports=[
-                docker.ContainerPortArgs(internal=CONTAINER_PORT, external=args.port, ip=ip)
+                docker.ContainerPortArgs(internal=registry_config.PORT, external=args.port, ip=ip)
                 for ip in (["0.0.0.0", "::"] if args.bind_ipv6 else ["0.0.0.0"])
             ],
             volumes=volumes,
@@ -126,7 +137,7 @@ class RegistryCache(pulumi.ComponentResource):
                 docker.ContainerLabelArgs(label="registry-cache.certificate", value=fingerprint),
                 docker.ContainerLabelArgs(
                     label="registry-cache.configuration",
-                    value=hashlib.sha256(configuration.encode()).hexdigest(),
+                    value=_digest(configuration + (login or "")),
                 ),
             ],
             opts=pulumi.ResourceOptions(
@@ -147,3 +158,9 @@ class RegistryCache(pulumi.ComponentResource):
             parent=self,
         )
         self.register_outputs({"url": self.url})
+
+
+def _digest(text: str) -> str:
+    """Tells contents apart in a label that everybody on the host can read: slow on purpose, for a
+    password may be in it."""
+    return hashlib.scrypt(text.encode(), salt=b"registry-cache", n=2**14, r=8, p=1, dklen=32).hex()

@@ -18,7 +18,7 @@ WROTE=$RECORDS/client-wrote
 MANAGED=$RECORDS/client-mirrors
 TRUSTED=$RECORDS/client-trusted
 
-daemon_json() { # merge|remove URL… : edits the file, says changed or unchanged
+daemon_json() { # check|merge|remove URL…
   local python
   python=$(command -v python3 /usr/libexec/platform-python python2 python | head -n 1)
   [ -n "$python" ] || die "no Python on this host to edit $DAEMON_JSON with: install python3"
@@ -79,6 +79,7 @@ case $action in
   apply)
     ca=$(cat)
     command -v docker >/dev/null || die "this client has no Docker: give it \`docker: install\` in the stack's clients, or take it out"
+    daemon_json check >/dev/null
     keep_undo "$daemon_json_program" "$hosts_toml" "$hub_urls" "$trusted_urls"
     remember "$DAEMON_JSON"
     old=''

@@ -42,7 +42,7 @@ class _Outputs(mocks.Mocks):
     def __init__(self, stack_outputs: Mapping[str, Any]) -> None:
         self._stack_outputs = stack_outputs
 
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         raise AssertionError(f"the program calls {args.token}, which this engine does not know")
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -68,7 +68,7 @@ class RecordingEngine(mocks.MockMonitor):
         self.registered: dict[str, Registered] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # the protocol's name
-        answer = super().RegisterResource(request)
+        answer: Any = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         inputs = pulumi.runtime.rpc.deserialize_properties(request.object, keep_unknowns=True)
         self.registered[request.name] = Registered(
             request.type,
@@ -108,7 +108,7 @@ def run_program(configuration: Mapping[str, Any], stack_outputs: Mapping[str, An
     }
     set_all_config(texts, [])
 
-    @mocks.test
+    @mocks.test  # type: ignore[untyped-decorator]
     def program() -> None:
         from components import stack
 
