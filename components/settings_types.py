@@ -215,40 +215,30 @@ def _data_directory(value: str) -> str:
 
 def _time_to_live(value: object) -> str:
     remedy = "write it with a unit, as in 168h; 0 keeps everything"
-    if value == 0 and not isinstance(value, bool) or value == "0":
+    if value in (0, "0") and value is not False:
         return "0s"
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        or isinstance(value, str)
-        and value.isdigit()
-    ):
+    if _is_number(value):
         raise refuse(f"is {show(value)}, a time without a unit (the registry would read nanoseconds)", remedy)
-    days = re.fullmatch(r"([1-9][0-9]{0,3})d", value) if isinstance(value, str) else None
+    days = re.fullmatch(r"([1-9][0-9]{0,3})d", str(value))
     if days:
         raise refuse(f"is {show(value)}, and the registry knows no days", f"write {int(days[1]) * 24}h")
-    if (
-        not isinstance(value, str)
-        or not re.fullmatch(r"([1-9][0-9]{0,5}h)?([1-9][0-9]{0,5}m)?([1-9][0-9]{0,5}s)?", value)
-        or not value
-    ):
+    number = "[1-9][0-9]{0,5}"
+    if not value or not re.fullmatch(f"({number}h)?({number}m)?({number}s)?", str(value)):
         raise refuse(f"is {show(value)}", remedy)
-    return value
+    return str(value)
 
 
 def _size(value: object) -> str:
-    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]*(\.[0-9]+)?(MiB|GiB|TiB|MB|GB|TB)", value):
-        return value
-    if (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        or isinstance(value, str)
-        and value.isdigit()
-    ):
+    if _is_number(value):
         raise refuse(f"is {show(value)}, a size without a unit", "write it with one, as in 10GiB")
-    raise refuse(
-        f"is {show(value)}, which is not a size", "write a number and one of MiB, GiB, TiB, MB, GB, TB"
-    )
+    if not re.fullmatch(r"[1-9][0-9]*(\.[0-9]+)?(MiB|GiB|TiB|MB|GB|TB)", str(value)):
+        raise refuse(f"is {show(value)}, not a size", "write a number and one of MiB, GiB, TiB, MB, GB, TB")
+    return str(value)
+
+
+def _is_number(value: object) -> bool:
+    """Whether YAML read a number, or text that is nothing but digits."""
+    return not isinstance(value, bool) and bool(re.fullmatch(r"[0-9]+(\.[0-9]+)?", str(value)))
 
 
 def _package_version(value: object) -> str:

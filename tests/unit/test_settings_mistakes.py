@@ -1,0 +1,294 @@
+"""Every mistake in a configuration is found before anything is touched, and told with its remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components.settings_errors import SettingsError
+from tests.unit.settings_sample import ECDSA_KEY, ED25519_KEY, load, make_home
+
+TYPE, BASE64 = ED25519_KEY.split()
+HOST = "name: mirror-1, address: 203.0.113.10"
+SHORT_RSA = (
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQC5ysHJxbb9OpkVDd1pXL7QnvnHHhKcGwlVBBpMkNnZQ3kGyLSc4B+bqcXbqz"
+    "W1iQ5mLsB9Q9VxkUZ0r4cBq3ZV"
+)
+
+# What replaces keys of the sample; the path of the mistake; a part of what is said about it.
+MISTAKES = [
+    # Keys
+    ("shh: {port: 22}", "shh", "did you mean ssh?"),
+    ("mirror: []", "mirror", "did you mean mirrors?"),
+    ("ttl: 24h", "ttl", "it belongs in cache.ttl"),
+    ("cache: {keep_on_destroy: true}", "cache.keep_on_destroy", "did you mean keepOnDestroy?"),
+    (f"mirrors: [{{{HOST}, hostkey: {ECDSA_KEY}}}]", "mirrors[0].hostkey", "did you mean hostKey?"),
+    ("ssh: {agent: true, jumpHost: {adress: b.example}}", "ssh.jumpHost.adress", "did you mean address?"),
+    ("'registry-cache:tls': {}", "registry-cache:tls", "did you mean tls?"),
+    # Kinds of value
+    ("mirrors: mirror-1", "mirrors", "is text, not a list"),
+    ("mirrors: [203.0.113.10]", "mirrors[0]", "not a set of keys; it takes the keys name, address, hostKey"),
+    ("ssh: root", "ssh", "not a set of keys"),
+    ("mirrorsAreClients: perhaps", "mirrorsAreClients", "write true or false"),
+    ("access: {networks: 203.0.113.0/24}", "access.networks", "write a list"),
+    ("access: {networks: [null]}", "access.networks[0]", "is empty"),
+    # Logins
+    ("ssh: {port: 70000}", "ssh.port", "from 1 to 65535"),
+    ("ssh: {port: '0022'}", "ssh.port", "is '0022'"),
+    ("ssh: {port: yes}", "ssh.port", "is true or false"),
+    ("ssh: {waitSeconds: 2.5}", "ssh.waitSeconds", "not a whole one"),
+    ("ssh: {waitSeconds: 0}", "ssh.waitSeconds", "from 1 to 3600 (seconds)"),
+    ("ssh: {user: 'root '}", "ssh.user", "is not a login name"),
+    ("ssh: {agent: true, privateKeyFile: ~/.ssh/id_ed25519}", "ssh.privateKeyFile", "keep one of the two"),
+    ("ssh: {privateKeyFile: ~/.ssh/id_rsa}", "ssh.privateKeyFile", ".ssh/id_rsa, which is not there"),
+    (
+        "ssh: {privateKeyFile: ~/.ssh/id_ed25519.pub}",
+        "ssh.privateKeyFile",
+        "is a public key; give the private",
+    ),
+    ("ssh: {privateKeyFile: ~/.ssh/notes.txt}", "ssh.privateKeyFile", "is not a private key"),
+    ("ssh: {privateKeyFile: ~/.ssh/putty.ppk}", "ssh.privateKeyFile", "puttygen"),
+    ("ssh: {privateKeyFile: ~/.ssh/locked}", "ssh.privateKeyFile", "passphrase"),
+    ("ssh: {privateKeyFile: ~/.ssh/open}", "ssh.privateKeyFile", "chmod 600"),
+    ("ssh: {knownHostsFile: nowhere}", "ssh.knownHostsFile", "which is not there"),
+    ("ssh: {jumpHost: {address: 203.0.113.2}}", "ssh.jumpHost.hostKey", "is missing"),
+    ("ssh: {jumpHost: {user: jump}}", "ssh.jumpHost.address", "is missing; add it, as in `address: "),
+    # Hosts
+    ("mirrors: []", "mirrors", "is missing or empty"),
+    (f"clients: [{{address: 203.0.113.21, hostKey: {ECDSA_KEY}}}]", "clients[0].name", "is missing"),
+    (
+        f"clients: [{{name: web_1, address: 203.0.113.21, hostKey: {ECDSA_KEY}}}]",
+        "clients[0].name",
+        "hyphens",
+    ),
+    (f"clients: [{{name: no, address: 203.0.113.21, hostKey: {ECDSA_KEY}}}]", "clients[0].name", "in quotes"),
+    (f"clients: [{{name: 7, address: 203.0.113.21, hostKey: {ECDSA_KEY}}}]", "clients[0].name", "in quotes"),
+    (
+        f"clients: [{{name: mirror-1, address: 203.0.113.21, hostKey: {ECDSA_KEY}}}]",
+        "clients[0].name",
+        "as is mirrors[0].name; give each host a name of its own",
+    ),
+    (
+        f"clients: [{{name: web-1, address: 203.0.113.10, hostKey: {ECDSA_KEY}}}]",
+        "clients[0].address",
+        "mirrorsAreClients",
+    ),
+    (
+        f"mirrors: [{{name: a, address: 2001:db8::1, hostKey: {ECDSA_KEY}}},"
+        f" {{name: b, address: '2001:DB8:0::1', hostKey: {ECDSA_KEY}}}]",
+        "mirrors[1].address",
+        "as is mirrors[0].address; list it once",
+    ),
+    (
+        f"mirrors: [{{{HOST}, hostKey: {ECDSA_KEY}, hostname: m.example}},"
+        f" {{name: b, address: 203.0.113.11, hostKey: {ECDSA_KEY}, hostname: m.example}}]",
+        "mirrors[1].hostname",
+        "clients already reach mirror-1",
+    ),
+    (
+        f"mirrors: [{{name: a, address: 203.0.113.300, hostKey: {ECDSA_KEY}}}]",
+        "mirrors[0].address",
+        "0 to 255",
+    ),
+    (
+        f"mirrors: [{{name: a, address: 203.0.113.010, hostKey: {ECDSA_KEY}}}]",
+        "mirrors[0].address",
+        "0 to 255",
+    ),
+    (
+        f"mirrors: [{{name: a, address: '203.0.113.1:22', hostKey: {ECDSA_KEY}}}]",
+        "mirrors[0].address",
+        "as port:",
+    ),
+    (f"mirrors: [{{name: a, address: root@m.example, hostKey: {ECDSA_KEY}}}]", "mirrors[0].address", "user:"),
+    (
+        f"mirrors: [{{name: a, address: 'https://m.example', hostKey: {ECDSA_KEY}}}]",
+        "mirrors[0].address",
+        "a URL",
+    ),
+    (
+        f"mirrors: [{{name: a, address: 203.0.113.0/24, hostKey: {ECDSA_KEY}}}]",
+        "mirrors[0].address",
+        "without a /",
+    ),
+    (f"mirrors: [{{name: a, address: m_1.example, hostKey: {ECDSA_KEY}}}]", "mirrors[0].address", "DNS name"),
+    (f"mirrors: [{{name: a, address: 0.0.0.0, hostKey: {ECDSA_KEY}}}]", "mirrors[0].address", "no machine's"),
+    # Host keys
+    (f"mirrors: [{{{HOST}}}]", "mirrors[0].hostKey", "is missing, so that another machine could pose"),
+    (
+        f"mirrors: [{{{HOST}, hostKey: 'SHA256:uNiVztksCsDhcc0u9e8BrvoyTt'}}]",
+        "mirrors[0].hostKey",
+        "fingerprint",
+    ),
+    (f"mirrors: [{{{HOST}, hostKey: '{'16:' * 15}27'}}]", "mirrors[0].hostKey", "is a fingerprint"),
+    (f"mirrors: [{{{HOST}, hostKey: {BASE64}}}]", "mirrors[0].hostKey", "`type base64`"),
+    (
+        f"mirrors: [{{{HOST}, hostKey: m.example {ED25519_KEY}}}]",
+        "mirrors[0].hostKey",
+        "leave out the first word",
+    ),
+    (f"mirrors: [{{{HOST}, hostKey: {ED25519_KEY[:-6]}}}]", "mirrors[0].hostKey", "cut short"),
+    (f"mirrors: [{{{HOST}, hostKey: ssh-rsa {BASE64}}}]", "mirrors[0].hostKey", "of another type"),
+    (f"mirrors: [{{{HOST}, hostKey: ssh-dss {BASE64}}}]", "mirrors[0].hostKey", "type that is not supported"),
+    (f"mirrors: [{{{HOST}, hostKey: {SHORT_RSA}}}]", "mirrors[0].hostKey", "only 5"),
+    # Clients
+    (
+        f"clients: [{{name: web-1, address: w.example, hostKey: {ECDSA_KEY}, docker: instal}}]",
+        "clients[0].docker",
+        "is 'instal'; write keep or install",
+    ),
+    (
+        f"clients: [{{name: web-1, address: w.example, hostKey: {ECDSA_KEY}, dockerVersion: 28.5.2}}]",
+        "clients[0].dockerVersion",
+        "add docker: install",
+    ),
+    ("docker: {version: 28.10}", "docker.version", "no closing zero"),
+    ("docker: {version: latest}", "docker.version", "not a version of Docker"),
+    ("docker: {packages: download.docker.com}", "docker.packages", "not a URL"),
+    # Upstreams
+    ("upstreams: [{registry: docker.io/library}]", "upstreams[0].registry", "with a path; write docker.io"),
+    ("upstreams: [{registry: 'https://docker.io'}]", "upstreams[0].registry", "has a scheme"),
+    ("upstreams: [{registry: registry-1.docker.io}]", "upstreams[0].registry", "write docker.io"),
+    ("upstreams: [{registry: ghcr.io}]", "upstreams", "has no docker.io"),
+    ("upstreams: [{registry: docker.io}, {registry: ghcr.io}]", "upstreams[1].port", "add port: 5001"),
+    (
+        "upstreams: [{registry: docker.io}, {registry: ghcr.io, port: 443}]",
+        "upstreams[1].port",
+        "is 443, as is upstreams[0].port; take another, such as 5001",
+    ),
+    ("upstreams: [{registry: docker.io, port: 22}]", "upstreams[0].port", "SSH of mirror-1"),
+    (
+        "upstreams: [{registry: docker.io}, {registry: docker.io, port: 5001}]",
+        "upstreams[1].registry",
+        "list each registry once",
+    ),
+    ("upstreams: [{registry: docker.io, url: 'https://m.example/v2/'}]", "upstreams[0].url", "with a path"),
+    ("upstreams: [{registry: docker.io, url: m.example}]", "upstreams[0].url", "is not a URL"),
+    (
+        "upstreams: [{registry: docker.io, url: 'https://u:pw@m.example'}]",
+        "upstreams[0].url",
+        "has credentials",
+    ),
+    (
+        "upstreams: [{registry: docker.io, username: u}]",
+        "upstreams[0].password",
+        "is missing beside username",
+    ),
+    (
+        "upstreams: [{registry: docker.io, password: p}]",
+        "upstreams[0].username",
+        "is missing beside password",
+    ),
+    (
+        "{upstreams: [{registry: docker.io, username: u, password: p}], access: {networks: [0.0.0.0/0]}}",
+        "upstreams[0].password",
+        "limit access.networks",
+    ),
+    (
+        "upstreams: [{registry: docker.io, username: u, password: p, url: 'http://m.example'}]",
+        "upstreams[0].password",
+        "unencrypted",
+    ),
+    # Access
+    ("access: {}", "access.networks", "open proxy: strangers fill its disk"),
+    ("access: {networks: []}", "access.networks", "open proxy"),
+    ("access: {networks: [203.0.113.7/24]}", "access.networks[0]", "write 203.0.113.0/24 for the network"),
+    ("access: {networks: [203.0.113.7]}", "access.networks[0]", "write 203.0.113.7/32"),
+    ("access: {networks: [203.0.113.0/33]}", "access.networks[0]", "from 0 to 32"),
+    ("access: {networks: ['2001:db8::/129']}", "access.networks[0]", "from 0 to 128"),
+    ("access: {networks: [any]}", "access.networks[0]", "is no network"),
+    ("access: {networks: [10.0.0.0/8, 10.0.0.0/8]}", "access.networks", "has 10.0.0.0/8 twice"),
+    # TLS
+    ("tls: {mode: self-sign}", "tls.mode", "write self-signed, own or off"),
+    ("tls: {mode: on}", "tls.mode", "write self-signed, own or off"),
+    ("tls: {algorithm: RSA}", "tls.algorithm", "write ECDSA-P256 or RSA-4096"),
+    ("tls: {validDays: 90, renewBeforeDays: 90}", "tls.renewBeforeDays", "not less than validDays (90)"),
+    ("tls: {validDays: 1y}", "tls.validDays", "from 1 to 3650 (days)"),
+    ("tls: {mode: own}", "tls.certificateFile", "is missing with mode: own"),
+    ("tls: {mode: own, certificateFile: c.pem}", "tls.privateKeyFile", "is missing with mode: own"),
+    ("tls: {mode: own, certificateFile: c.pem, privateKeyFile: k.pem}", "tls.certificateFile", "not there"),
+    ("tls: {caFile: ca.pem}", "tls.caFile", "does nothing with mode: self-signed"),
+    ("tls: {mode: off, validDays: 90}", "tls.validDays", "does nothing with mode: off"),
+    (
+        f"{{tls: {{mode: off}}, mirrors: [{{{HOST}, hostKey: {ECDSA_KEY}, dnsNames: [m.example]}}]}}",
+        "mirrors[0].dnsNames",
+        "does nothing with tls.mode off",
+    ),
+    # Cache
+    ("cache: {directory: data/registry}", "cache.directory", "a relative directory"),
+    ("cache: {directory: ~/registry}", "cache.directory", "a relative directory"),
+    ("cache: {directory: /var/lib}", "cache.directory", "which others use too"),
+    ("cache: {directory: /var/lib/docker/cache}", "cache.directory", "which others use too"),
+    ("cache: {directory: '/data/a:b'}", "cache.directory", "letters, digits"),
+    ("cache: {directory: /data/../etc}", "cache.directory", "without .."),
+    ("cache: {ttl: 3600}", "cache.ttl", "a time without a unit"),
+    ("cache: {ttl: '3600'}", "cache.ttl", "a time without a unit"),
+    ("cache: {ttl: 7d}", "cache.ttl", "write 168h"),
+    ("cache: {ttl: -1h}", "cache.ttl", "write it with a unit, as in 168h"),
+    ("cache: {ttl: false}", "cache.ttl", "as in 168h"),
+    ("cache: {ttl: [24h]}", "cache.ttl", "as in 168h"),
+    ("cache: {limit: 10}", "cache.limit", "a size without a unit; write it with one, as in 10GiB"),
+    ("cache: {limit: 10G}", "cache.limit", "is '10G', not a size"),
+    ("cache: {limit: 10GiB}", "cache.limit", "is not carried out by this version"),
+    ("cache: {collect: daily 03:00}", "cache.collect", "is not carried out by this version"),
+    # Images
+    ("registry: {image: 'registry:3'}", "registry.image", "docker buildx imagetools inspect registry:3"),
+    (f"registry: {{image: 'registry@sha256:{'0' * 64}'}}", "registry.image", "version 2 or 3"),
+    ("registry: {image: 'registry:3@sha256:123'}", "registry.image", "not the name of an image"),
+    ("registry: {image: 'registry:3', archive: registry.tar}", "registry.archive", "which is not there"),
+    (
+        f"{{registry: {{image: 'registry:2.8.3@sha256:{'0' * 64}'}}, cache: {{ttl: 24h}}}}",
+        "cache.ttl",
+        "cannot be changed in registry 2",
+    ),
+    ("verification: {image: ghcr.io/example/app}", "verification.image", "is from ghcr.io"),
+    ("verification: {image: Hello World}", "verification.image", "is not the name of an image"),
+    # Proxy
+    ("proxy: {https: 'http://u:pw@p.example:3128'}", "proxy.https", "has credentials"),
+    ("proxy: {https: p.example:3128}", "proxy.https", "not a URL"),
+    ("proxy: {noProxy: [10.0.0.0/8]}", "proxy.noProxy", "does nothing without proxy.http"),
+    ("proxy: {http: 'http://p.example', noProxy: ['a,b']}", "proxy.noProxy[0]", "write one name"),
+    # Include
+    ("include: 3", "include", "not the name of a file"),
+    ("include: hosts.yaml", "include", "which does not exist"),
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home directory with keys of several kinds."""
+    directory = tmp_path_factory.mktemp("home")
+    make_home(directory)
+    return directory
+
+
+@pytest.mark.parametrize(("changes", "path", "phrase"), MISTAKES, ids=[f"{m[1]}: {m[2]}" for m in MISTAKES])
+def test_a_mistake_is_named_by_path_and_with_its_remedy(
+    changes: str, path: str, phrase: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    with pytest.raises(SettingsError) as caught:
+        load(home, changes)
+    found = [line for line in str(caught.value).splitlines() if line.startswith(f"  {path} ")]
+    assert len(found) == 1, f"one line about {path} is wanted in:\n{caught.value}"
+    assert phrase in found[0]
+    assert ";" in found[0], "what is wrong is followed by what would be right"
+
+
+@pytest.mark.parametrize(("changes", "path"), [mistake[:2] for mistake in MISTAKES])
+def test_one_mistake_is_not_reported_as_several(
+    changes: str, path: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(home))
+    with pytest.raises(SettingsError) as caught:
+        load(home, changes)
+    paths = {str(problem).split(" ", 1)[0] for problem in caught.value.problems}
+    same_cause = {
+        "tls.certificateFile": {"tls.privateKeyFile"},
+        "tls.privateKeyFile": {"tls.certificateFile"},
+        "mirrors[0].hostkey": {"mirrors[0].hostKey"},
+        "ssh.jumpHost.adress": {"ssh.jumpHost.address", "ssh.jumpHost.hostKey"},
+        "ssh.jumpHost.address": {"ssh.jumpHost.hostKey"},
+    }
+    assert paths - {path} <= same_cause.get(path, set())
