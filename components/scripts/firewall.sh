@@ -12,6 +12,8 @@ RULES=/etc/registry-cache/firewall.nft
 UNIT=/etc/systemd/system/registry-cache-firewall.service
 OPENED=$RECORDS/firewall-opened
 IP6TABLES=/etc/sysconfig/ip6tables
+ZONES=/etc/firewalld/zones
+ZONE_WROTE=$RECORDS/firewall-zone-wrote
 
 unit() {
   cat <<'UNIT'
@@ -49,12 +51,31 @@ rich_rule() { printf 'rule family="ipv6" source address="%s" port port="%s" prot
 input_rule() { printf -- 'INPUT -s %s -p tcp -m tcp --dport %s -m comment --comment registry-cache -j ACCEPT' "$1" "$2"; }
 
 open_in_firewalld() { # network port
-  local rule
+  local rule zone
   rule=$(rich_rule "$1" "$2")
   firewall-cmd -q --permanent --query-rich-rule="$rule" && return 0
+  zone=$ZONES/$(firewall-cmd --get-default-zone).xml
+  remember "$zone"
+  remember "$zone.old"
   echo "firewalld $1 $2" >>"$OPENED"
   firewall-cmd -q --permanent --add-rich-rule="$rule"
   firewall-cmd -q --query-rich-rule="$rule" || firewall-cmd -q --add-rich-rule="$rule"
+  sha256sum "$zone" >"$ZONE_WROTE"
+}
+
+# A zone file that nobody else wrote to since goes back to what it was, to the byte.
+put_zone_back() { # unchanged(yes|no)
+  local zone
+  [ -e "$ZONE_WROTE" ] || return 0
+  zone=$(sed 's/^[^ ]* *//' "$ZONE_WROTE")
+  if [ "$1" = yes ]; then
+    put_back "$zone"
+    put_back "$zone.old"
+  else
+    forget "$zone"
+    forget "$zone.old"
+  fi
+  rm -f "$ZONE_WROTE"
 }
 
 open_in_ip6tables() { # network port
@@ -121,7 +142,10 @@ case $action in
     echo "firewall: rules $rules"
     ;;
   restore)
+    zone_unchanged=no
+    if [ -e "$ZONE_WROTE" ] && sha256sum -c --status "$ZONE_WROTE"; then zone_unchanged=yes; fi
     close_again </dev/null
+    put_zone_back "$zone_unchanged"
     systemctl disable -q --now registry-cache-firewall 2>/dev/null || true
     nft delete table inet registry_cache 2>/dev/null || true
     put_back "$UNIT"

@@ -133,7 +133,7 @@ case $action in
       # Somebody edited the file since: their edits stay, ours go.
       # shellcheck disable=SC2086
       daemon_json remove $mirrors >/dev/null
-      rm -f "$(record_of "$DAEMON_JSON")" "$(record_of "$DAEMON_JSON").absent"
+      forget "$DAEMON_JSON"
     fi
     put_back "$HOSTS_TOML"
     put_back "$CA"

@@ -72,6 +72,11 @@ put_back() { # path
   fi
 }
 
+# Gives up what is known of a path: it stays as it is now.
+forget() { # path
+  rm -f "$(record_of "$1")" "$(record_of "$1").absent"
+}
+
 # Writes standard input to a path if that changes anything, and leaves in $outcome
 # whether it did. Not for use in $(…): there bash forgets `set -e`.
 put_file() { # path mode owner:group

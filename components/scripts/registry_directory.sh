@@ -30,7 +30,7 @@ case $action in
       rm -rf "${data:?}"
       put_back "$data"
     else
-      rm -f "$(record_of "$data").absent"
+      forget "$data"
     fi
     forget_undo
     if [ -d "$data" ]; then echo "$data: kept"; else echo "$data: removed"; fi
