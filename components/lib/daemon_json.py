@@ -10,9 +10,10 @@ Prints "changed" or "unchanged". Where FILE cannot be understood it is left alon
 on standard error.
 """
 
+# The newer ways that these rules ask for are not in Python 2.7.
+# ruff: noqa: UP003, UP004, UP008, UP010, UP031
 from __future__ import print_function, unicode_literals
 
-import io
 import json
 import os
 import re
@@ -232,7 +233,7 @@ def read(path):
     """Return the file's text, empty where there is none. Raises Unreadable."""
     if not os.path.exists(path):
         return ""
-    with io.open(path, "rb") as file:
+    with open(path, "rb") as file:
         content = file.read()
     try:
         return content.decode("utf-8")
@@ -250,7 +251,7 @@ def write(path, text):
         os.makedirs(directory, 0o755)
     # One name, so that what a killed run leaves is overwritten by the next.
     temporary = os.path.join(directory, "." + name + ".registry-cache")
-    with io.open(temporary, "wb") as file:
+    with open(temporary, "wb") as file:
         os.chmod(temporary, 0o600)
         file.write(text.encode("utf-8"))
         file.flush()
