@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def plugins() -> Path:
-    """A PULUMI_HOME's `plugins` folder with this clone's offline plugins, whatever the machine uses otherwise."""
+    """A PULUMI_HOME's `plugins` folder with this clone's offline plugins, whatever else it has."""
     pins = read_pins(ROOT)
     return offline_plugins(pins, cache_directory(os.environ), Path(sys.executable)) / "plugins"
 
@@ -38,8 +38,8 @@ def plugins() -> Path:
 def pulumi_project(tmp_path: Path, plugins: Path) -> Callable[..., Project]:
     """Makes projects with a backend and PULUMI_HOME of their own: `pulumi_project(program, config)`.
 
-    `program` is the text of __main__.py. `config` maps full keys (`project:key`, provider settings as `docker:host`)
-    to plain values. Nothing is destroyed at the end: a test that makes things outside the state destroys them.
+    `program` is the text of __main__.py. `config` maps full keys (`test-project:key`, `docker:host` for a
+    provider's setting) to plain values. Nothing is destroyed at the end: that is the test's to do.
     """
     count = 0
 
@@ -53,7 +53,7 @@ def pulumi_project(tmp_path: Path, plugins: Path) -> Callable[..., Project]:
 
 @pytest.fixture
 def clone_project(tmp_path: Path, plugins: Path) -> Callable[[Mapping[str, object]], Project]:
-    """Makes a project of this clone's own program, copied, with the given configuration (`registry-cache:…` keys)."""
+    """Makes a project of this clone's own program, copied; its configuration has `registry-cache:…` keys."""
 
     def make(config: Mapping[str, object]) -> Project:
         return Project.of_clone(tmp_path / "clone", plugins, ROOT, config)

@@ -38,7 +38,9 @@ class CommandFailed(AssertionError):
 
 @dataclass(frozen=True)
 class Project:
-    """One project with one stack, whose state nobody else shares. Commands raise CommandFailed unless `check=False`.
+    """One project with one stack, whose state nobody else shares.
+
+    Commands that fail raise CommandFailed unless `check=False`.
 
     `environment` is that of every command; a test may start the CLI itself with it (to kill it, say).
     """
@@ -47,7 +49,9 @@ class Project:
     environment: dict[str, str]
 
     @classmethod
-    def of_program(cls, directory: Path, plugins: Path, program: str, config: Mapping[str, object]) -> Project:
+    def of_program(
+        cls, directory: Path, plugins: Path, program: str, config: Mapping[str, object]
+    ) -> Project:
         """A project whose __main__.py is the text `program`."""
         directory.mkdir(parents=True)
         (directory / "Pulumi.yaml").write_text("name: test-project\nruntime: python\n")
@@ -60,13 +64,17 @@ class Project:
         directory.mkdir(parents=True)
         for file in ("Pulumi.yaml", "__main__.py"):
             shutil.copyfile(root / file, directory / file)
-        shutil.copytree(root / "components", directory / "components", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            root / "components", directory / "components", ignore=shutil.ignore_patterns("__pycache__")
+        )
         return cls._started(directory, plugins, config)
 
     @classmethod
     def _started(cls, directory: Path, plugins: Path, config: Mapping[str, object]) -> Project:
         if shutil.which("pulumi") is None:
-            raise CommandFailed("no `pulumi` on PATH: run the tests by `make test` or `toolchain/run pytest …`")
+            raise CommandFailed(
+                "no `pulumi` on PATH: run the tests by `make test` or `toolchain/run pytest …`"
+            )
         state = directory.with_name(f"{directory.name}.state")
         home = directory.with_name(f"{directory.name}.home")
         state.mkdir(mode=0o700)

@@ -20,12 +20,12 @@ def cache_directory(environment: Mapping[str, str]) -> Path:
     """Where this project keeps what several clones share: XDG's cache folder, as everywhere."""
     base = environment.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path is to be ignored.
-    parent = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    parent = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
     return parent / "registry-cache"
 
 
 def key_of(*parts: str | bytes) -> str:
-    """A short name for exactly these inputs. Each part is hashed with its length, so that `a, bc` is not `ab, c`."""
+    """A short name for exactly these inputs. Parts are hashed with their lengths: `a, bc` is not `ab, c`."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -43,7 +43,7 @@ def files_key(files: Iterable[Path], root: Path) -> str:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Holds the cache's lock, so that two set-ups at once do not do the same work twice. Ends with the process."""
+    """Holds the cache's lock: two set-ups at once do not do the same work twice. It ends with the process."""
     directory.mkdir(parents=True, exist_ok=True)
     with (directory / "lock").open("a") as file:
         try:

@@ -26,12 +26,14 @@ def state_directory(root: Path) -> Path:
 def variables(environment: Mapping[str, str], root: Path, tools: Tools) -> dict[str, str]:
     """The environment of a command: what the user has set, with the toolchain's in front.
 
-    Of the user's own: PULUMI_BACKEND_URL always wins. A stack other than dev uses the user's login and passphrase.
+    The user's own PULUMI_BACKEND_URL wins. A stack other than dev uses the user's login and passphrase.
     """
     stack = stack_of(environment)
     result = dict(environment)
     first = [str(tools.python.parent), str(tools.cli_directory)]
-    rest = [part for part in environment.get("PATH", os.defpath).split(os.pathsep) if part and part not in first]
+    rest = [
+        part for part in environment.get("PATH", os.defpath).split(os.pathsep) if part and part not in first
+    ]
     result["PATH"] = os.pathsep.join([*first, *rest])
     # Leads Python to another interpreter's library.
     result.pop("PYTHONHOME", None)
@@ -39,7 +41,7 @@ def variables(environment: Mapping[str, str], root: Path, tools: Tools) -> dict[
 
     credentials = credentials_directory(environment)
     if tools.plugins is not None:
-        # The launchers live in a home of this clone's, so that other projects of the user do not get them under the
+        # A home of this clone's own, so that the user's other projects do not get offline plugins under the
         # official names. The login stays where the user has it.
         result["PULUMI_HOME"] = str(tools.pulumi_home)
         result["PULUMI_CREDENTIALS_PATH"] = str(credentials)
@@ -62,7 +64,7 @@ def credentials_directory(environment: Mapping[str, str]) -> Path:
 
 
 def logged_in(credentials: Path) -> bool:
-    """Whether `pulumi login` has chosen a backend. A file that cannot be read is the CLI's to complain about."""
+    """Whether `pulumi login` chose a backend. A file that cannot be read is the CLI's to complain about."""
     try:
         content = json.loads((credentials / "credentials.json").read_text())
     except (OSError, ValueError):

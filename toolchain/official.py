@@ -9,12 +9,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from toolchain.choice import Way
 from toolchain.pins import Pins
 from toolchain.steps import SetupFailed, run, say, step
 
 INSTALLER = "https://get.pulumi.com"
 PLUGINS = "https://get.pulumi.com/releases/plugins"
+CURL = ("--fail", "--silent", "--show-error", "--location")
 ANSWER_SECONDS = 5
 """How long a release host may take to answer before the toolchain does without it."""
 DOWNLOAD_SECONDS = 600
@@ -27,7 +27,7 @@ def answers(url: str, environment: Mapping[str, str]) -> bool:
         return False
     try:
         run(
-            [curl, "--fail", "--silent", "--show-error", "--location", "--head", "--max-time", str(ANSWER_SECONDS), url],
+            [curl, *CURL, "--head", "--max-time", str(ANSWER_SECONDS), url],
             environment=environment,
             seconds=ANSWER_SECONDS + 2,
             remedy="",
@@ -38,12 +38,12 @@ def answers(url: str, environment: Mapping[str, str]) -> bool:
 
 
 def install_cli(pins: Pins, target: Path, environment: Mapping[str, str]) -> None:
-    """Runs the official installer, for the pinned version, into `target`; the user's own ~/.pulumi stays as it is."""
+    """Runs the official installer for the pinned version into `target`; ~/.pulumi is left alone."""
     remedy = "Install Pulumi yourself (https://www.pulumi.com/docs/install/): what is on PATH is taken."
     script = target / "install.sh"
     with step(f"installing Pulumi {pins.cli} by its own installer"):
         run(
-            ["curl", "--fail", "--silent", "--show-error", "--location", "--output", script, INSTALLER],
+            ["curl", *CURL, "--output", script, INSTALLER],
             environment=environment,
             seconds=60,
             remedy=remedy,
@@ -63,7 +63,7 @@ def plugin_directories(pins: Pins, home: Path) -> list[Path]:
 
 
 def installed(pins: Pins, home: Path) -> bool:
-    """Whether `home` has every pinned plugin, complete: the CLI leaves a `.partial` file beside one that is not."""
+    """Whether `home` has every pinned plugin, whole: the CLI marks one that is not by a `.partial` file."""
     return all(
         folder.is_dir() and not folder.with_name(f"{folder.name}.partial").exists()
         for folder in plugin_directories(pins, home)
@@ -76,13 +76,8 @@ def plugin_archive(name: str, version: str) -> str:
     return f"{PLUGINS}/pulumi-resource-{name}-v{version}-{sys.platform}-{machine}.tar.gz"
 
 
-def install_plugins(pins: Pins, way: Way, cli: Path, environment: Mapping[str, str]) -> bool:
-    """Tries to install the official plugins by the official CLI. False, with a word why, where it cannot be done.
-
-    A CLI that was built here means that the release hosts did not answer: nothing is asked again.
-    """
-    if way is Way.GO_MODULES:
-        return False
+def install_plugins(pins: Pins, cli: Path, environment: Mapping[str, str]) -> bool:
+    """Tries to install the official plugins by the official CLI. False where it cannot be done."""
     if not all(answers(plugin_archive(name, version), environment) for name, version in pins.plugins.items()):
         return False
     try:

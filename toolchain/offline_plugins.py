@@ -27,7 +27,7 @@ def plugins_key(pins: Pins, python: Path) -> str:
 
 
 def install_offline_plugins(pins: Pins, python: Path, place: Path) -> None:
-    """Fills `place` with a `plugins` folder as a PULUMI_HOME has it, unless it is there. Needs the cache's lock."""
+    """Makes `place` with a `plugins` folder as a PULUMI_HOME has it, if need be. Needs the cache's lock."""
 
     def fill(unfinished: Path) -> None:
         package = unfinished / CODE / "offline_plugins"

@@ -10,6 +10,14 @@ from pathlib import Path
 
 from toolchain.cache import files_key, key_of
 
+CLI = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+LANGUAGE_HOST = "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"
+SDK = "github.com/pulumi/pulumi/sdk/v3"
+BUILD_FLAGS = ("-v", "-mod=readonly", "-trimpath", "-buildvcs=false")
+LINK_FLAGS = "-s -w"
+PYTHON_FILES = ("cmd/pulumi-language-python-exec", "dist/pulumi-resource-pulumi-python")
+"""What the language host starts, inside the SDK module's python folder."""
+
 PLUGINS = ("command", "tls", "docker")
 """The resource plugins that the program uses; each has a Python SDK `pulumi-NAME` of the same version."""
 
@@ -34,20 +42,26 @@ class Pins:
 def read_pins(root: Path) -> Pins:
     """Reads the pins from go.mod, go.sum and requirements files under `root`, the clone's directory."""
     toolchain = root / "toolchain"
-    modules = [toolchain / name / file for name in ("cli", "language-python") for file in ("go.mod", "go.sum")]
+    modules = [
+        toolchain / name / file for name in ("cli", "language-python") for file in ("go.mod", "go.sum")
+    ]
     cli_module = (toolchain / "cli" / "go.mod").read_text()
     requirements = (root / "requirements.txt").read_text()
-    # The key holds what decides the binaries: modules, this build's own recipe, and the machine's kind.
-    recipe = [*modules, toolchain / "go_build.py"]
+    # What decides the binaries, and not the text of this package: a reworded comment must not cost a build.
+    recipe = (CLI, LANGUAGE_HOST, SDK, *BUILD_FLAGS, LINK_FLAGS, *PYTHON_FILES)
     return Pins(
         root=root,
         cli=_only(r"^\s*github\.com/pulumi/pulumi/pkg/v3 v(\S+)", cli_module, "toolchain/cli/go.mod"),
         go=_only(r"^go (\S+)", cli_module, "toolchain/cli/go.mod"),
-        plugins={name: _only(rf"^pulumi-{name}==(\S+)", requirements, "requirements.txt") for name in PLUGINS},
-        toolchain_key=key_of(files_key(recipe, root), sys.platform, platform.machine()),
+        plugins={
+            name: _only(rf"^pulumi-{name}==(\S+)", requirements, "requirements.txt") for name in PLUGINS
+        },
+        toolchain_key=key_of(files_key(modules, root), *recipe, sys.platform, platform.machine()),
         # base_prefix: an environment dies with the interpreter that it was made of.
         python_key=key_of(
-            files_key((root / "requirements.txt", root / "requirements-dev.txt"), root), sys.version, sys.base_prefix
+            files_key((root / "requirements.txt", root / "requirements-dev.txt"), root),
+            sys.version,
+            sys.base_prefix,
         ),
     )
 

@@ -11,8 +11,19 @@ from pathlib import Path
 from toolchain.pins import Pins
 from toolchain.steps import SetupFailed, run, step
 
+PIP_INSTALL = (
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--no-deps",
+    "--require-hashes",
+)
+"""After a Python's name: installs exactly what is locked, with the machine's own settings for pip."""
+
 COMPLETE = "complete"
-"""The file that says that an environment is whole. Its scripts name their own path, so it can't be made aside."""
+"""The file that marks a whole environment. Its scripts name their own path, so it can't be made aside."""
 
 
 def is_complete(place: Path) -> bool:
@@ -21,7 +32,7 @@ def is_complete(place: Path) -> bool:
 
 
 def make_environment(pins: Pins, place: Path) -> None:
-    """Makes the environment at `place`; what a killed run left there goes first. Call it with the cache's lock held."""
+    """Makes the environment at `place`, without what a killed run left there. Needs the cache's lock."""
     shutil.rmtree(place, ignore_errors=True)
     _need_venv()
     with step("installing the locked Python packages (half a minute, once)"):
@@ -30,8 +41,7 @@ def make_environment(pins: Pins, place: Path) -> None:
         run([python, "-m", "venv", place], remedy="See above what Python says is missing.")
         requirements = [part for file in pins.requirements for part in ("--requirement", file)]
         run(
-            [place / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            + ["--no-deps", "--require-hashes", *requirements],
+            [place / "bin" / "python", *PIP_INSTALL, *requirements],
             remedy="pip needs a package index it can reach: see `pip config list`. Then run it again.",
         )
         (place / COMPLETE).touch()
@@ -46,4 +56,8 @@ def _need_venv() -> None:
         raise SetupFailed(f"this Python has no venv module. Install it: sudo {' '.join(install)}")
     with step("installing python3-venv"):
         run(["apt-get", "update"], remedy="apt needs its package sources.")
-        run(install, environment={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, remedy="Install it by hand.")
+        run(
+            install,
+            environment={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            remedy="Install it by hand.",
+        )

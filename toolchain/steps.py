@@ -75,8 +75,10 @@ def run(
     return done.stdout
 
 
-def run_counting(command: Sequence[str | Path], *, unit: str, remedy: str, environment: Mapping[str, str]) -> None:
-    """Runs a command that writes a line to standard error for each `unit` done, saying now and then how far it is.
+def run_counting(
+    command: Sequence[str | Path], *, unit: str, remedy: str, environment: Mapping[str, str]
+) -> None:
+    """Runs a command that writes a line to standard error for each `unit` done, and tells how far it is.
 
     Raises SetupFailed as `run` does.
     """
@@ -109,7 +111,9 @@ def run_counting(command: Sequence[str | Path], *, unit: str, remedy: str, envir
             process.terminate()
             process.wait()
     if code != 0:
-        raise SetupFailed(failure(" ".join(str(part) for part in command[:2]), code, "\n".join(lines), remedy))
+        raise SetupFailed(
+            failure(" ".join(str(part) for part in command[:2]), code, "\n".join(lines), remedy)
+        )
 
 
 def failure(name: str, code: int, output: str, remedy: str) -> str:

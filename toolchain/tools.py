@@ -24,8 +24,8 @@ WAY_FILE = "way"
 class Tools:
     """What a machine has after set-up.
 
-    `cli_directory` holds `pulumi` and the language host. `plugins` is the `plugins` folder of this project's offline
-    plugins, None where the official ones are used. `pulumi_home` is this clone's PULUMI_HOME for offline plugins.
+    `cli_directory` holds `pulumi` and the language host. `plugins` is the `plugins` folder of this project's
+    offline plugins, None where the official ones are used. `pulumi_home` is this clone's home for those.
     """
 
     python: Path
@@ -37,7 +37,7 @@ class Tools:
 
     def summary(self) -> str:
         """One line: which CLI by which way, and whose plugins."""
-        plugins = "the official ones" if self.plugins is None else "this project's offline ones (not the official ones)"
+        plugins = "official" if self.plugins is None else "this project's offline ones, not the official ones"
         return f"Pulumi {self.cli_version}, {self.way.value}; plugins: {plugins}"
 
 
@@ -79,7 +79,10 @@ def _python(pins: Pins, cache: Path) -> Path:
 def _without(environment: Mapping[str, str], cache: Path) -> dict[str, str]:
     """The environment outside `toolchain/run`: without the toolchain's own folders on PATH."""
     path = environment.get("PATH", os.defpath).split(os.pathsep)
-    return {**environment, "PATH": os.pathsep.join(part for part in path if not Path(part).is_relative_to(cache))}
+    return {
+        **environment,
+        "PATH": os.pathsep.join(part for part in path if not Path(part).is_relative_to(cache)),
+    }
 
 
 def _cli(pins: Pins, cache: Path, python: Path, environment: Mapping[str, str]) -> tuple[Path, str, Way]:
@@ -92,19 +95,26 @@ def _cli(pins: Pins, cache: Path, python: Path, environment: Mapping[str, str]) 
     def installer_answers() -> bool:
         return not place.exists() and official.answers(official.INSTALLER, environment)
 
-    way = choose(on_path=says, language_host_on_path=host, minimum=pins.cli, installer_answers=installer_answers)
+    way = choose(
+        on_path=says, language_host_on_path=host, minimum=pins.cli, installer_answers=installer_answers
+    )
     if way is Way.ON_PATH:
-        assert found is not None and says is not None
+        assert found is not None
+        assert says is not None
         return Path(found).parent, says.strip().removeprefix("v"), way
     if not place.exists():
         with locked(cache):
-            make_once(place, lambda unfinished: _install_cli(pins, cache, way, python, unfinished, environment))
+            make_once(
+                place, lambda unfinished: _install_cli(pins, cache, way, python, unfinished, environment)
+            )
     return place / "bin", pins.cli, Way((place / WAY_FILE).read_text())
 
 
 def _version(cli: str, environment: Mapping[str, str]) -> str | None:
     try:
-        return run([cli, "version"], environment={**environment, "PULUMI_SKIP_UPDATE_CHECK": "true"}, remedy="")
+        return run(
+            [cli, "version"], environment={**environment, "PULUMI_SKIP_UPDATE_CHECK": "true"}, remedy=""
+        )
     except SetupFailed:
         return None
 
@@ -128,7 +138,7 @@ def _install_cli(
 
 
 def _official_plugins(pins: Pins, cache: Path, way: Way, cli: Path, environment: Mapping[str, str]) -> bool:
-    """Whether the official plugins are there to use. They are tried for once for each CLI and set of versions."""
+    """Whether the official plugins are there to use. They are tried for once for each CLI and versions."""
     if way is Way.GO_MODULES:
         return False
     home = Path(environment.get("PULUMI_HOME") or Path(environment.get("HOME") or "/") / ".pulumi")
@@ -137,7 +147,7 @@ def _official_plugins(pins: Pins, cache: Path, way: Way, cli: Path, environment:
     tried = cache / "offline-for" / key_of(str(cli), str(home), repr(sorted(pins.plugins.items())))
     if tried.exists():
         return False
-    if official.install_plugins(pins, way, cli, environment):
+    if official.install_plugins(pins, cli, environment):
         return True
     tried.parent.mkdir(parents=True, exist_ok=True)
     tried.touch()

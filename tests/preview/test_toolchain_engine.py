@@ -16,9 +16,7 @@ pulumi.export("said", done.stdout)
 """
 
 
-def test_a_program_goes_up_is_then_unchanged_and_is_destroyed(
-    pulumi_project: Callable[..., Project]
-) -> None:
+def test_a_program_goes_up_is_then_unchanged_and_is_destroyed(pulumi_project: Callable[..., Project]) -> None:
     project = pulumi_project(PROGRAM, {"test-project:text": "hello"})
     project.up()
     assert project.outputs() == {"said": "hello"}
@@ -27,7 +25,9 @@ def test_a_program_goes_up_is_then_unchanged_and_is_destroyed(
     assert project.resources() == []
 
 
-def test_a_changed_setting_shows_in_the_preview_as_its_new_text(pulumi_project: Callable[..., Project]) -> None:
+def test_a_changed_setting_shows_in_the_preview_as_its_new_text(
+    pulumi_project: Callable[..., Project],
+) -> None:
     project = pulumi_project(PROGRAM, {"test-project:text": "hello"})
     project.up()
     project.configure({"test-project:text": "goodbye"})
