@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.lib import image_reference, ssh_keys
+from components.lib import image_archive, image_reference, ssh_keys
+from components.lib.image_reference import ImageReference
 from components.settings_errors import KeyPath, Problem, render_path, show
 
 if TYPE_CHECKING:
@@ -283,9 +284,28 @@ def _images(settings: Settings) -> Iterator[Problem]:
         what = "has no digest, so each host could get another image under that name"
         remedy = f"append @sha256:…, which `docker buildx imagetools inspect {software.image}` prints"
         yield Problem(where, what, remedy, (("registry", "archive"),))
-    if software.archive and not software.archive.is_file():
-        yield _missing(("registry", "archive"), software.archive)
+    if software.archive:
+        yield from _archive(software.archive, image)
     proof = image_reference.parse(settings.verification.image)
     if proof.registry != "docker.io":
         what = f"is from {proof.registry}, but Docker asks its mirrors for docker.io only"
         yield Problem(("verification", "image"), what, "take an image of docker.io")
+
+
+def _archive(archive: Path, image: ImageReference) -> Iterator[Problem]:
+    where = ("registry", "archive")
+    if not archive.is_file():
+        yield _missing(where, archive)
+        return
+    try:
+        tags = image_archive.read(archive).tags
+    except ValueError as error:
+        yield Problem(where, f"names {archive}, which {error}", "save the image again and give that file")
+        return
+    # An image saved by its digest has no tags in its archive.
+    names = [image_reference.parse(tag) for tag in tags]
+    if names and (image.registry, image.repository, image.tag) not in [
+        (name.registry, name.repository, name.tag) for name in names
+    ]:
+        what = f"holds {', '.join(tags)}, and not the registry.image {image}"
+        yield Problem(where, what, "set registry.image to what the archive holds", (("registry", "image"),))

@@ -26,9 +26,12 @@ def read(path: str | Path) -> ImageArchive:
     format".
     """
     try:
-        with tarfile.open(path) as archive:
+        size = Path(path).stat().st_size
+        with tarfile.open(path, "r:") as archive:
             entries = json.loads(_member(archive, "manifest.json"))
-            if not isinstance(entries, list) or len(entries) != 1:
+            if not isinstance(entries, list):
+                raise TypeError("manifest.json is a list")
+            if len(entries) != 1:
                 raise ValueError(f"holds {len(entries)} images; save one alone: docker save IMAGE -o FILE")
             config = _member(archive, entries[0]["Config"])
             digest = hashlib.sha256(config).hexdigest()
@@ -37,8 +40,9 @@ def read(path: str | Path) -> ImageArchive:
                 raise ValueError(
                     "is damaged: its image configuration does not have the digest it is named by"
                 )
-            for layer in entries[0]["Layers"]:
-                archive.getmember(layer)
+            layers = [archive.getmember(layer) for layer in entries[0]["Layers"]]
+            if any(layer.offset_data + layer.size > size for layer in layers):
+                raise EOFError
             return ImageArchive(tuple(entries[0].get("RepoTags") or ()), f"sha256:{digest}")
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror or error}") from None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pydantic
@@ -149,11 +153,38 @@ def test_a_host_key_loses_its_comment_only(project: Path) -> None:
     assert settings.clients[0].host_key == ED25519_KEY
 
 
-def test_a_registry_from_an_archive_needs_no_digest(project: Path) -> None:
-    (project / "registry.tar").touch()
+def save_image(path: Path, tags: list[str]) -> None:
+    """Write what `docker save` would, with an empty layer."""
+    config = b"{}"
+    name = f"blobs/sha256/{hashlib.sha256(config).hexdigest()}"
+    manifest = json.dumps([{"Config": name, "RepoTags": tags, "Layers": ["layer"]}]).encode()
+    with tarfile.open(path, "w") as archive:
+        for member, content in {name: config, "layer": b"", "manifest.json": manifest}.items():
+            header = tarfile.TarInfo(member)
+            header.size = len(content)
+            archive.addfile(header, io.BytesIO(content))
+
+
+@pytest.mark.parametrize("tags", [["registry:2.8.3"], []], ids=["saved by name", "saved by digest"])
+def test_a_registry_from_an_archive_needs_no_digest(tags: list[str], project: Path) -> None:
+    save_image(project / "registry.tar", tags)
     settings = load(project, "registry: {image: 'registry:2.8.3', archive: registry.tar}")
     assert settings.registry.archive == project / "registry.tar"
     assert settings.registry.major == 2
+
+
+def test_an_archive_of_another_image_is_refused(project: Path) -> None:
+    save_image(project / "registry.tar", ["nginx:latest"])
+    with pytest.raises(SettingsError, match=r"registry\.archive holds nginx:latest, and not"):
+        load(project, "registry: {image: 'registry:3', archive: registry.tar}")
+
+
+def test_an_archive_that_is_none_is_refused(project: Path) -> None:
+    (project / "registry.tar").write_text("no")
+    with pytest.raises(
+        SettingsError, match=r"registry\.archive names .*registry\.tar, which is not a whole tar"
+    ):
+        load(project, "registry: {image: 'registry:3', archive: registry.tar}")
 
 
 def make_certificate(directory: Path, name: str) -> None:
@@ -373,7 +404,7 @@ def test_what_the_example_shows_commented_out_is_right_too(project: Path) -> Non
     for own_certificate in ("certificateFile", "privateKeyFile", "caFile"):
         assert tls.pop(own_certificate).startswith("certificates/")
     (project / "images").mkdir()
-    (project / "images/registry.tar").touch()
+    save_image(project / "images/registry.tar", ["registry:3.1.1"])
     (project / "hosts.yaml").write_text("{}")
     settings = Settings.load(stack_file("Pulumi.prod.yaml") | examples, project)
     assert settings.docker.version == "28.5.2"
