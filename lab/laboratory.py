@@ -1,0 +1,248 @@
+"""A whole lab: made, repaired, described for the program, and removed."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import yaml
+
+from lab.command import docker
+from lab.containers import HOST_OPTIONS, ContainerSpec, HostFile, ensure_container
+from lab.engine import ensure_engine, engine_answers, install_programs, stop_own_engine
+from lab.errors import LabError
+from lab.hosts import DEFAULT_HOSTS, HOSTS, HostSpec, host_named
+from lab.images import Built, ensure_images
+from lab.keys import ensure_key
+from lab.machine import LabHost
+from lab.network import INTERNET, UPSTREAM, LabNetwork, ensure_network, find_network
+from lab.pieces import host_piece
+from lab.places import state_directory
+from lab.progress import step
+from lab.upstream import Upstream
+
+LAB_LABEL = "registry-cache.lab"
+OPERATOR_IDS = (1000, 37)
+"""The user and group id of `operator` in the host images."""
+
+INTERNET_NAMES = (
+    "download.docker.com mirrors.example.test forged.example.test dl.rockylinux.org vault.centos.org".split()
+)
+UPSTREAM_NAMES = "registry-1.docker.io auth.docker.io index.docker.io".split()
+
+
+class Lab:
+    """The lab `name`, with its files in `state_dir` (default: `.state/lab/NAME` of this clone).
+
+    Two labs whose state directories differ have nothing in common but the cached images.
+    """
+
+    def __init__(self, name: str, state_dir: Path | None = None) -> None:
+        if not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 30:
+            raise LabError(f"a lab's name is made of up to 30 letters, digits and hyphens, not {name!r}")
+        self.name = name
+        self.state_dir = (state_dir or state_directory(name)).resolve()
+        place = hashlib.sha256(str(self.state_dir).encode()).hexdigest()[:6]
+        self._id = f"registry-cache-lab-{name}-{place}"
+        self._hosts: dict[str, LabHost] = {}
+
+    @property
+    def network(self) -> LabNetwork:
+        """Its subnets; LabError before `up`."""
+        found = find_network(self._id)
+        if found is None:
+            raise LabError(f"the lab {self.name} is not up: python -m lab up --name {self.name}")
+        return found
+
+    @property
+    def upstream(self) -> Upstream:
+        """The registry that answers as registry-1.docker.io."""
+        return Upstream(self._container("upstream"))
+
+    @property
+    def private_key_file(self) -> Path:
+        """The key that logs in to all its hosts."""
+        return self.state_dir / "id_ed25519"
+
+    @property
+    def known_hosts_file(self) -> Path:
+        """The pinned host keys, by address and by name."""
+        return self.state_dir / "known_hosts"
+
+    @property
+    def registry_images(self) -> dict[str, str]:
+        """For "2" and "3": `registry:N@sha256:…` as the upstream serves it."""
+        entries = [line.split() for line in (self.state_dir / "digests").read_text().splitlines()]
+        return {tag: f"registry:{tag}@{digest}" for name, tag, digest in entries if name == "registry"}
+
+    def up(self, hosts: Sequence[str] = DEFAULT_HOSTS) -> None:
+        """Have these hosts, the 'internet' and the upstream running; what stands already is left as it is."""
+        specs = [host_named(name) for name in hosts]
+        specs += [
+            host_named(spec.only_from) for spec in specs if spec.only_from and spec.only_from not in hosts
+        ]
+        install_programs()
+        ensure_engine()
+        images = ensure_images({host_piece(spec).name: host_piece(spec) for spec in specs}.values())
+        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        network = ensure_network(self._id, {LAB_LABEL: self._id})
+        shutil.copyfile(images["pki"].folder / "ca.crt", self.state_dir / "ca.crt")
+        shutil.copyfile(images["upstream"].folder / "digests", self.state_dir / "digests")
+        (self.state_dir / "resolv.conf").write_text(f"nameserver {network.address4(INTERNET)}\n")
+        (self.state_dir / "keys").mkdir(mode=0o700, exist_ok=True)
+        user_key = ensure_key(self.private_key_file, f"lab-{self.name}")
+        for spec in specs:
+            ensure_key(self._host_key_file(spec), spec.name)
+        containers = [
+            self._internet(network, images["internet"]),
+            self._upstream(network, images["upstream"]),
+            *(self._host(network, images[host_piece(spec).name], spec, user_key) for spec in specs),
+        ]
+        labels = {LAB_LABEL: self._id}
+        with (
+            step(f"hosts {' '.join(spec.name for spec in specs)}"),
+            ThreadPoolExecutor(max_workers=8) as pool,
+        ):
+            list(pool.map(lambda container: ensure_container(container, labels), containers))
+            self._write_known_hosts(network)
+            list(pool.map(lambda spec: self.host(spec.name).wait_ready(), specs))
+        (self.state_dir / "stack.yaml").write_text(yaml.safe_dump(self.stack(), sort_keys=False))
+
+    def down(self) -> None:
+        """Remove the lab: containers, volumes, network, files; and the engine, if no other lab needs it."""
+        if engine_answers():
+            with step(f"removing the lab {self.name}"):
+                containers = docker(
+                    "container", "ls", "-aq", "--filter", f"label={LAB_LABEL}={self._id}"
+                ).split()
+                if containers:
+                    docker("rm", "-fv", *containers)
+                if find_network(self._id) is not None:
+                    docker("network", "rm", self._id)
+        shutil.rmtree(self.state_dir, ignore_errors=True)
+        self._hosts.clear()
+        if not (engine_answers() and docker("container", "ls", "-q")):
+            stop_own_engine()
+
+    def host_names(self) -> list[str]:
+        """The hosts that this lab has, running or not, in the catalogue's order."""
+        names = docker(
+            "container", "ls", "-a", "--filter", f"label={LAB_LABEL}={self._id}", "--format", "{{.Names}}"
+        )
+        present = {name.removeprefix(f"{self._id}-") for name in names.splitlines()}
+        return [spec.name for spec in HOSTS if spec.name in present]
+
+    def host(self, name: str) -> LabHost:
+        """One host of the lab; LabError where the lab does not have it."""
+        if name not in self._hosts:
+            if name not in self.host_names():
+                raise LabError(
+                    f"the lab {self.name} has no {name} yet: python -m lab up --name {self.name} {name}"
+                )
+            self._hosts[name] = self._describe(host_named(name), self.network)
+        return self._hosts[name]
+
+    def stack(
+        self, mirrors: Sequence[str] | None = None, clients: Sequence[str] | None = None
+    ) -> dict[str, object]:
+        """The program's configuration for this lab; by default with all its mirrors and clients."""
+        names = self.host_names()
+        chosen_mirrors = [n for n in names if host_named(n).role == "mirror"] if mirrors is None else mirrors
+        chosen_clients = [n for n in names if host_named(n).role == "client"] if clients is None else clients
+        return {
+            "ssh": {
+                "privateKeyFile": str(self.private_key_file),
+                "knownHostsFile": str(self.known_hosts_file),
+            },
+            "mirrors": [self._entry(name) for name in chosen_mirrors],
+            "clients": [self._entry(name) for name in chosen_clients],
+            "access": {"networks": list(self.network.allowed)},
+            "registry": {"image": self.registry_images["3"]},
+            "verification": {"image": "docker.io/library/nginx:latest"},
+        }
+
+    def _entry(self, name: str) -> dict[str, object]:
+        host = self.host(name)
+        entry: dict[str, object] = {"name": name, "address": host.address, "hostKey": host.host_key}
+        return entry if host.spec.user == "root" else {**entry, "user": host.spec.user}
+
+    def _container(self, name: str) -> str:
+        return f"{self._id}-{name}"
+
+    def _host_key_file(self, spec: HostSpec) -> Path:
+        return self.state_dir / "keys" / spec.name
+
+    def _describe(self, spec: HostSpec, network: LabNetwork) -> LabHost:
+        return LabHost(
+            spec=spec,
+            container=self._container(spec.name),
+            address=network.address4(spec.number),
+            address6=network.address6(spec.number),
+            host_key=ensure_key(self._host_key_file(spec), spec.name),
+            private_key_file=self.private_key_file,
+            known_hosts_file=self.known_hosts_file,
+            jump=self._describe(host_named(spec.only_from), network) if spec.only_from else None,
+        )
+
+    def _write_known_hosts(self, network: LabNetwork) -> None:
+        hosts = [self._describe(host_named(name), network) for name in self.host_names()]
+        lines = [f"{host.address},{host.address6},{host.dns_name} {host.host_key}\n" for host in hosts]
+        self.known_hosts_file.write_text("".join(lines))
+
+    def _internet(self, network: LabNetwork, image: Built) -> ContainerSpec:
+        names = {INTERNET: INTERNET_NAMES, UPSTREAM: UPSTREAM_NAMES}
+        names |= {spec.number: [f"{spec.name}.lab.test"] for spec in HOSTS}
+        lines = [
+            f"{address} {' '.join(found)}\n"
+            for number, found in names.items()
+            for address in (network.address4(number), network.address6(number))
+        ]
+        hosts = HostFile("/etc/lab/hosts", "".join(lines).encode())
+        return self._service("internet", INTERNET, network, image, (hosts,))
+
+    def _upstream(self, network: LabNetwork, image: Built) -> ContainerSpec:
+        return self._service("upstream", UPSTREAM, network, image, ())
+
+    def _service(
+        self, name: str, number: int, network: LabNetwork, image: Built, files: tuple[HostFile, ...]
+    ) -> ContainerSpec:
+        return ContainerSpec(
+            name=self._container(name),
+            hostname=name,
+            image=image.image,
+            network=network.name,
+            address4=network.address4(number),
+            address6=network.address6(number),
+            options=("--init",),
+            files=files,
+        )
+
+    def _host(self, network: LabNetwork, image: Built, spec: HostSpec, user_key: str) -> ContainerSpec:
+        home, uid, gid = ("/root", 0, 0) if spec.user == "root" else (f"/home/{spec.user}", *OPERATOR_IDS)
+        key_file = self._host_key_file(spec)
+        rules = [] if spec.user == "root" else ["PermitRootLogin no"]
+        if spec.only_from:
+            jump = host_named(spec.only_from)
+            rules += [f"AllowUsers {spec.user}@{network.address4(jump.number)}"]
+        files = (
+            HostFile("/etc/ssh/ssh_host_ed25519_key", key_file.read_bytes(), 0o600),
+            HostFile(
+                "/etc/ssh/ssh_host_ed25519_key.pub", key_file.with_name(spec.name + ".pub").read_bytes()
+            ),
+            # sshd takes the first value it meets, and reads these files in the order of their names.
+            HostFile("/etc/ssh/sshd_config.d/00-login.conf", "".join(f"{rule}\n" for rule in rules).encode()),
+            HostFile(f"{home}/.ssh/authorized_keys", f"{user_key}\n".encode(), 0o600, uid, gid),
+        )
+        # An engine inside a host cannot use Docker's resolver at 127.0.0.11.
+        names = ("--volume", f"{self.state_dir / 'resolv.conf'}:/etc/resolv.conf")
+        return ContainerSpec(
+            name=self._container(spec.name),
+            hostname=spec.name,
+            image=image.image,
+            network=network.name,
+            address4=network.address4(spec.number),
+            address6=network.address6(spec.number),
+            options=(*names, *(("--init",) if spec.light else HOST_OPTIONS)),
+            files=files,
+        )
