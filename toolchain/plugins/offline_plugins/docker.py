@@ -36,9 +36,11 @@ class DockerProvider(Provider):
         super().__init__("docker", VERSION, handlers, _SETTINGS)
 
     async def configure(self, settings: dict[str, Any]) -> None:
+        """Take the engine's address; it is not called before the first operation."""
         self._engine.configure(settings["host"], settings.get("sshOpts") or ())
 
     async def close(self) -> None:
+        """End the connection to the engine."""
         await self._engine.close()
 
 

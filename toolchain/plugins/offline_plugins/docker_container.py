@@ -45,6 +45,7 @@ _DIFF_RULES = DiffRules(
             "volumes",
         }
     ),
+    maps=frozenset({"logOpts", "tmpfs"}),
     left_to_docker=frozenset({"user", "workingDir"}),
 )
 _SETTLE_SECONDS = 0.3
@@ -68,15 +69,18 @@ class Container(ResourceHandler):
         self._successor_images: dict[str, str] = {}
 
     def validate(self, inputs: Properties, old_inputs: Properties) -> list[Problem]:
+        """Mistakes within the inputs."""
         return docker_container_spec.problems(inputs)
 
     def fill_in(self, call: Call, inputs: Properties, old_inputs: Properties) -> Properties:
+        """A name as the official plugin makes it, where the program gives none."""
         if "name" in inputs:
             return inputs
         generated = f"{call.name}-{secrets.token_hex(4)[:7]}"
         return {**inputs, "name": old_inputs.get("name") or generated}
 
     def diff(self, old_inputs: Properties, new_inputs: Properties, state: Properties) -> list[Change]:
+        """What differs from the state, and so from what the last refresh saw."""
         found = differences(self.spec, _DIFF_RULES, state, new_inputs)
         name, image = reveal(state).get("name"), reveal(new_inputs).get("image")
         if any(self.replaces(change, state, new_inputs) for change in found) and isinstance(image, str):
@@ -84,6 +88,7 @@ class Container(ResourceHandler):
         return found
 
     async def create(self, call: Call, inputs: Plain) -> Created:
+        """Create and start it; if it cannot be started, or not as asked, it stays in the state."""
         await find_or_pull(self._engine, call, inputs["image"])
         container_id, failure = await self._engine.run_to_the_end(lambda api: _create(api, inputs))
         try:
@@ -102,12 +107,14 @@ class Container(ResourceHandler):
         return Created(container_id, outputs)
 
     async def update(self, call: Call, resource_id: str, state: Plain, inputs: Plain) -> Outputs:
+        """Start it if it must run, and change the limits that Docker changes in place."""
         starts = inputs["mustRun"] and not state.get("mustRun", True) and inputs["start"]
         changed = any(not same(name, _DIFF_RULES, state.get(name), inputs.get(name)) for name in _UPDATABLE)
         await self._engine.run_to_the_end(lambda api: _update(api, resource_id, inputs, starts, changed))
         return {}
 
     async def delete(self, call: Call, resource_id: str, state: Plain) -> None:
+        """Remove it; not before the image of a container in its place is there."""
         successor = self._successor_images.pop(str(state.get("name")), None)
         if successor is not None:
             try:
@@ -121,6 +128,7 @@ class Container(ResourceHandler):
         await self._engine.run_to_the_end(lambda api: _remove(api, resource_id, grace, with_volumes))
 
     async def read(self, call: Call, resource_id: str, state: Plain, inputs: Plain) -> Found | None:
+        """What Docker says of it."""
         found = await self._engine.run(lambda api: _inspect(api, resource_id))
         if found is None:
             return None
@@ -231,7 +239,7 @@ def _update(api: "APIClient", container_id: str, inputs: Plain, starts: bool, ch
         try:
             api.update_container(
                 container_id,
-                restart_policy=cast(Any, request.restart_policy(inputs)),
+                restart_policy=cast("Any", request.restart_policy(inputs)),
                 mem_limit=limits.get("Memory"),
                 memswap_limit=limits.get("MemorySwap"),
             )
@@ -264,7 +272,7 @@ def _exits_at_once(api: "APIClient", container_id: str) -> bool:
     from requests.exceptions import ReadTimeout
 
     try:
-        api.wait(container_id, timeout=cast(int, _SETTLE_SECONDS), condition="not-running")
+        api.wait(container_id, timeout=cast("int", _SETTLE_SECONDS), condition="not-running")
     except (ReadTimeout, NoConnection):
         return False
     return True

@@ -70,7 +70,7 @@ _PORT = Object(
     {
         "external": Field(_WHOLE),
         "internal": Field(_WHOLE, required=True),
-        "ip": Field(Text(), default="0.0.0.0"),
+        "ip": Field(Text(), default="0.0.0.0"),  # noqa: S104 - the official default
         "protocol": Field(Text(), default="tcp"),
     }
 )

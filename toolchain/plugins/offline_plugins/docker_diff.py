@@ -16,11 +16,13 @@ from offline_plugins.values import UNKNOWN, Properties, Value, reveal
 class DiffRules:
     """Peculiarities of one resource type.
 
-    `sets` are the names, at any depth, of lists without an order. `left_to_docker` are inputs that never
-    differ when they are left out, although they are not computed.
+    `sets` are the names, at any depth, of lists without an order. `maps` have free names, where an empty
+    text is a value. `left_to_docker` are inputs that never differ when they are left out, although they are
+    not computed.
     """
 
     sets: AbstractSet[str]
+    maps: AbstractSet[str] = frozenset()
     left_to_docker: AbstractSet[str] = frozenset()
 
 
@@ -64,6 +66,8 @@ def _normal(value: Value, name: str, rules: DiffRules) -> object:
     """A form in which values are equal if upstream takes them for the same."""
     if value is UNKNOWN:
         return value
+    if isinstance(value, dict) and name in rules.maps:
+        return value or None
     if isinstance(value, dict):
         inner = {key: _normal(item, key, rules) for key, item in value.items()}
         return {key: item for key, item in inner.items() if item is not None} or None

@@ -14,7 +14,7 @@ from offline_plugins.values import Properties
 if TYPE_CHECKING:
     from docker import APIClient
 
-_DIFF_RULES = DiffRules(sets=frozenset({"pullTriggers"}))
+_DIFF_RULES = DiffRules(sets=frozenset({"pullTriggers"}), maps=frozenset({"triggers"}))
 
 
 def find(api: "APIClient", name: str) -> dict[str, Any] | None:
@@ -99,23 +99,28 @@ class RemoteImage(ResourceHandler):
         self._engine = engine
 
     def diff(self, old_inputs: Properties, new_inputs: Properties, state: Properties) -> list[Change]:
+        """What differs from the state, and so from what the last refresh saw."""
         return differences(self.spec, _DIFF_RULES, state, new_inputs)
 
     async def create(self, call: Call, inputs: Plain) -> Created:
+        """Take the image that is there, or pull it."""
         name = inputs["name"]
         image = await find_or_pull(self._engine, call, name, inputs.get("platform"))
         return Created(_resource_id(image, name), _outputs(image, name))
 
     async def update(self, call: Call, resource_id: str, state: Plain, inputs: Plain) -> Outputs:
+        """Pull the image if it is gone."""
         name = inputs["name"]
         return _outputs(await find_or_pull(self._engine, call, name, inputs.get("platform")), name)
 
     async def delete(self, call: Call, resource_id: str, state: Plain) -> None:
+        """Remove the image unless it is to be kept; Docker refuses while a container uses it."""
         if not state.get("keepLocally"):
             name, force = state["name"], bool(state.get("forceRemove"))
             await self._engine.run_to_the_end(lambda api: _remove(api, name, force))
 
     async def read(self, call: Call, resource_id: str, state: Plain, inputs: Plain) -> Found | None:
+        """The image that has the name now."""
         if not state:
             raise OperationError(
                 "a RemoteImage cannot be imported; declare it, and it is taken as it is found"

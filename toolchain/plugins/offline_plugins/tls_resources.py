@@ -105,6 +105,7 @@ class PrivateKey(ResourceHandler):
     )
 
     async def create(self, call: Call, inputs: Plain) -> Created:
+        """Make the key."""
         from offline_plugins import tls_operations
 
         return await asyncio.to_thread(tls_operations.new_key, inputs)
@@ -120,6 +121,7 @@ class CertRequest(ResourceHandler):
     )
 
     async def create(self, call: Call, inputs: Plain) -> Created:
+        """Make the request."""
         from offline_plugins import tls_operations
 
         return tls_operations.new_request(inputs)
@@ -190,6 +192,7 @@ class SelfSignedCert(_Certificate):
     )
 
     async def create(self, call: Call, inputs: Plain) -> Created:
+        """Issue the certificate."""
         from offline_plugins import tls_operations
 
         return tls_operations.new_self_signed(call, inputs)
@@ -205,6 +208,7 @@ class LocallySignedCert(_Certificate):
     )
 
     async def create(self, call: Call, inputs: Plain) -> Created:
+        """Issue the certificate."""
         from offline_plugins import tls_operations
 
         return tls_operations.new_locally_signed(call, inputs)
