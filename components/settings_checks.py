@@ -103,8 +103,8 @@ def _host_key(place: KeyPath, host: Host | JumpHost, from_file: bool) -> Iterato
         return
     remedy = (
         "`ssh-keyscan ADDRESS` shows the keys: compare them with what `ssh-keygen -lf` says on the host"
-        " itself, and write its ecdsa key if it has one, else its ed25519 key; or name a file that has them"
-        " as ssh.knownHostsFile"
+        " itself, and write the first of ecdsa, rsa and ed25519 that it has; or name a file that has them as"
+        " ssh.knownHostsFile"
     )
     looked_up = ((*place, "address"), (*place, "port"), ("ssh", "knownHostsFile"), ("ssh", "port"))
     what = "is missing, so that another machine could pose as this one"

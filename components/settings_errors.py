@@ -97,27 +97,36 @@ def from_pydantic(error: ErrorDetails, known: Mapping[KeyPath, Sequence[str]]) -
     `known` holds the keys that each section knows; list positions in its paths are left out.
     """
     path: KeyPath = error["loc"]
-    value, context, kind = error["input"], error.get("ctx", {}), error["type"]
-    if kind == "setting":
+    context = error.get("ctx", {})
+    if error["type"] == "setting":
         return Problem(path, context["what"], context["remedy"])
-    if kind == "extra_forbidden":
+    if error["type"] == "extra_forbidden":
         return Problem(path, "is not a known key", _nearest_key(path, known))
-    if kind == "missing":
+    if error["type"] == "missing":
         key = str(path[-1])
         return Problem(path, "is missing", f"add it, as in `{_EXAMPLES.get(key, f'{key}: …')}`")
-    if kind == "string_type":
-        remedy = "write it in quotes" if isinstance(value, int | float | bool) else "write plain text"
-        return Problem(path, f"is {kind_of(value)}, not text", remedy)
-    if kind in ("tuple_type", "list_type"):
-        return Problem(path, f"is {kind_of(value)}, not a list", "write a list: [ … ], or one `- …` a line")
-    if kind in ("model_type", "dict_type", "model_attributes_type"):
-        keys = ", ".join(known.get(_section(path), ()))
-        return Problem(path, f"is {kind_of(value)}, not a set of keys", f"it takes the keys {keys}")
-    if kind in ("bool_type", "bool_parsing"):
-        return Problem(path, f"is {kind_of(value)}", "write true or false")
-    if kind == "literal_error":
-        return Problem(path, f"is {show(value)}", f"write {context['expected'].replace(chr(39), '')}")
-    return Problem(path, f"is not right: {error['msg']}", "see docs/configuration.md")
+    if error["type"] == "literal_error":
+        return Problem(
+            path, f"is {show(error['input'])}", f"write {context['expected'].replace(chr(39), '')}"
+        )
+    return _wrong_kind(path, error, known)
+
+
+def _wrong_kind(path: KeyPath, error: ErrorDetails, known: Mapping[KeyPath, Sequence[str]]) -> Problem:
+    kind, value = kind_of(error["input"]), error["input"]
+    keys = ", ".join(known.get(_section(path), ()))
+    in_quotes = isinstance(value, int | float)
+    wanted = {
+        "string_type": ("text", "write it in quotes" if in_quotes else "write plain text"),
+        "tuple_type": ("a list", "write a list: [ … ], or one `- …` a line"),
+        "model_type": ("a set of keys", f"it takes the keys {keys}"),
+        "bool_type": ("a switch", "write true or false"),
+        "bool_parsing": ("a switch", "write true or false"),
+    }
+    if error["type"] not in wanted:
+        return Problem(path, f"is not right: {error['msg']}", "compare it with Pulumi.prod.yaml")
+    name, remedy = wanted[error["type"]]
+    return Problem(path, f"is {kind}, not {name}", remedy)
 
 
 def _section(path: KeyPath) -> KeyPath:

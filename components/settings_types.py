@@ -28,8 +28,8 @@ _SHARED_DIRECTORIES = frozenset(
     | {"run", "sbin", "srv", "sys", "tmp", "usr", "var", "var/cache", "var/lib", "var/log", "var/tmp"}
     | {"var/lib/docker", "var/lib/containerd"}
 )
-_OTHERS_DIRECTORIES = ("/etc/", "/dev/", "/proc/", "/run/", "/sys/", "/usr/", "/boot/", "/tmp/", "/var/tmp/")
-_DOCKERS_DIRECTORIES = ("/var/lib/docker/", "/var/lib/containerd/")
+_SYSTEM_DIRECTORIES = ("boot/", "dev/", "etc/", "proc/", "run/", "sys/", "tmp/", "usr/", "var/tmp/")
+_DOCKERS_DIRECTORIES = ("var/lib/docker/", "var/lib/containerd/")
 
 
 def whole_number(low: int, high: int, unit: str = "") -> BeforeValidator:
@@ -206,7 +206,7 @@ def _data_directory(value: str) -> str:
         raise refuse(
             f"is {show(value)}", "use letters, digits and . _ - only: Docker reads the rest as its own signs"
         )
-    if path[1:] in _SHARED_DIRECTORIES or path.startswith(_OTHERS_DIRECTORIES + _DOCKERS_DIRECTORIES):
+    if path[1:] in _SHARED_DIRECTORIES or path[1:].startswith(_SYSTEM_DIRECTORIES + _DOCKERS_DIRECTORIES):
         raise refuse(
             f"is {show(value)}, which others use too", "give the cache one of its own: /data/docker_registry"
         )

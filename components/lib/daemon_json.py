@@ -5,13 +5,14 @@ both know.
 
     python -c "$source" merge FILE URL...                 our mirrors first, others' after them
     python -c "$source" remove FILE [--keep-list] URL...  ours out; --keep-list leaves [] where none is left
+    python -c "$source" check FILE                        only whether it can be edited
 
 Prints "changed" or "unchanged". Where FILE cannot be understood it is left alone: exit code 3, and the place
 on standard error.
 """
 
 # The newer ways that these rules ask for are not in Python 2.7.
-# ruff: noqa: UP003, UP004, UP008, UP010, UP031
+# ruff: noqa: PTH101, PTH103, PTH104, PTH110, PTH112, PTH116, PTH118, PTH123, UP003, UP004, UP008, UP010, UP031
 from __future__ import print_function, unicode_literals
 
 import json

@@ -17,9 +17,9 @@ _CURVES = {
     "ecdsa-sha2-nistp521": (b"nistp521", 133),
 }
 _RSA_MINIMUM_BITS = 2048
-# pulumi-command pins one key but leaves the algorithms to Go's SSH library, which negotiates ECDSA before RSA
-# before Ed25519 (golang.org/x/crypto ssh/common.go, defaultHostKeyAlgos); with another choice a host that has
-# several keys would show one that is not pinned.
+# Go's SSH library negotiates ECDSA before RSA before Ed25519 (golang.org/x/crypto ssh/common.go,
+# defaultHostKeyAlgos). A client that pins one key without limiting the algorithms to its kind is therefore
+# shown another key of a host that has several (hashicorp/terraform#18940); the first of these always fits.
 PREFERENCE = (*_CURVES, "ssh-rsa", "ssh-ed25519")
 
 
@@ -42,7 +42,7 @@ def read_host_key(text: str) -> str:
     Everything is decoded: a key cut short while copying is refused here, not at the first connection.
     Raises KeyProblem. Format: RFC 4253 section 6.6, RFC 5656, RFC 8709.
     """
-    remedy = "write the key itself, as `ssh-keyscan -t ed25519 ADDRESS` prints it after the address"
+    remedy = "write the key itself, as `ssh-keyscan ADDRESS` prints it after the address"
     words = text.split()
     if "PRIVATE KEY" in text:
         raise KeyProblem("is a private key", f"{remedy}, and replace that private key: it may have been seen")

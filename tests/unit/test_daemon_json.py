@@ -238,6 +238,17 @@ def test_an_unreadable_file_is_left_alone(content: bytes, place: str, tmp_path: 
     assert file.read_bytes() == content
 
 
+def test_a_check_changes_nothing_and_finds_what_cannot_be_edited(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text('{"debug": true}')
+    bad.write_text('{"registry-mirrors": "https://other"}')
+    assert run("check", str(good)).stdout == "unchanged\n"
+    assert good.read_text() == '{"debug": true}'
+    refused = run("check", str(bad))
+    assert refused.returncode == 3
+    assert refused.stderr.startswith(f"{bad}: line 1, column 22:")
+
+
 def test_what_a_killed_run_left_is_no_obstacle(tmp_path: Path) -> None:
     file = tmp_path / "daemon.json"
     (tmp_path / ".daemon.json.registry-cache").write_text('{"half": ')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 from pathlib import Path
 
@@ -91,7 +90,7 @@ def test_the_credential_helper_says_the_login_and_nothing_else(
     assert program is not None
     file = tmp_path / "credentials"
     file.write_text(program)
-    os.chmod(file, 0o500)
+    file.chmod(0o500)
     done = subprocess.run([file, "get"], input="auth.docker.io", capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == login
     assert done.stderr == ""
