@@ -14,9 +14,10 @@ and moved there when it is complete, so that an interrupted copy leaves the old 
 writes in place.) Nothing is deleted, and nothing is read back.
 """
 
+import asyncio
 import secrets
-from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class CopyToRemote(ResourceHandler):
     def validate(self, inputs: Properties, old_inputs: Properties) -> list[Problem]:
         """Only paths and texts can be copied."""
         source = reveal(inputs["source"])
-        if isinstance(source, Asset) and not source.path and source.text is None:
+        if isinstance(source, Asset) and source.uri:
             return [Problem(("source",), "asset must be a path-based file asset or a text asset")]
         if isinstance(source, Archive) and not source.path:
             return [Problem(("source",), "archive must be a path to a file or directory")]
@@ -93,27 +94,38 @@ async def _copy_text(sftp: "SFTPClient", text: str, target: PurePosixPath) -> No
 
 async def _copy_path(sftp: "SFTPClient", source: str, target: PurePosixPath) -> None:
     path = Path(source)
-    if not path.is_dir():
+    entries = await asyncio.to_thread(_entries, path)
+    if not entries[0].is_directory:
         place = target / path.name if await sftp.isdir(str(target)) else target
         await _write(sftp, place, path)
         return
     if not source.endswith("/"):
         await _make_directory(sftp, target)
         target = target / path.name
-    for local in [path, *_below(path)]:
-        place = target / local.relative_to(path).as_posix()
-        if local.is_dir():
+    for entry in entries:
+        place = target / entry.path.relative_to(path).as_posix()
+        if entry.is_directory:
             await _make_directory(sftp, place)
         else:
-            await _write(sftp, place, local)
+            await _write(sftp, place, entry.path)
 
 
-def _below(directory: Path) -> Iterator[Path]:
-    """Everything in the directory, parents before what is in them."""
-    for entry in sorted(directory.iterdir()):
-        yield entry
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _below(entry)
+@dataclass(frozen=True)
+class _Entry:
+    """A local file, or a directory, which stands before what is in it."""
+
+    path: Path
+    is_directory: bool
+
+
+def _entries(path: Path) -> list[_Entry]:
+    """The path itself and everything below it; symbolic links to directories are not followed below it."""
+    found = [_Entry(path, path.is_dir())]
+    if found[0].is_directory:
+        for below in sorted(path.iterdir()):
+            if not (below.is_symlink() and below.is_dir()):
+                found += _entries(below)
+    return found
 
 
 async def _make_directory(sftp: "SFTPClient", place: PurePosixPath) -> None:

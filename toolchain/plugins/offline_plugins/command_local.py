@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from offline_plugins.command_output import CommandOutput, command_error
@@ -71,10 +72,12 @@ async def _run(call: Call, inputs: Plain, command: str, previous: Mapping[str, A
             process_group=0,
         )
     except OSError as error:
-        place = inputs.get("dir") if isinstance(error, FileNotFoundError | NotADirectoryError) else None
-        what = f"chdir {place}" if place and not os.path.isdir(place) else f"fork/exec {interpreter[0]}"
-        raise command_error(f"{what}: {os.strerror(error.errno or 0).lower()}", command, output) from error
-    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        raise command_error(
+            _start_failure(error, interpreter[0], inputs.get("dir")), command, output
+        ) from error
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
         await asyncio.gather(
             _feed(process.stdin, (inputs.get("stdin") or "").encode()),
@@ -94,6 +97,11 @@ async def _run(call: Call, inputs: Plain, command: str, previous: Mapping[str, A
     if process.returncode != 0:
         raise command_error(_exit_text(process.returncode or 0), command, output)
     return output.outputs()
+
+
+def _start_failure(error: OSError, program: str, directory: str | None) -> str:
+    what = f"chdir {directory}" if directory and not Path(directory).is_dir() else f"fork/exec {program}"
+    return f"{what}: {os.strerror(error.errno or 0).lower()}"
 
 
 async def _feed(writer: asyncio.StreamWriter, stdin: bytes) -> None:

@@ -10,7 +10,7 @@ refuses it for root), so a second session of the same connection ends what the f
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,9 @@ from offline_plugins.spec import Spec
 
 if TYPE_CHECKING:
     from asyncssh import SSHClientChannel, SSHClientConnection
+
+ChannelRequest = Callable[..., Awaitable[bool | None]]
+"""asyncssh's request on a channel: name and arguments; the answer is whether the host accepted it."""
 
 _SIGNAL_NUMBERS = {
     "ABRT": 6,
@@ -71,7 +74,7 @@ async def _run(call: Call, inputs: Plain, command: str, previous: Mapping[str, A
     output = CommandOutput(call.log, inputs.get("logging"))
     stdin = (inputs.get("stdin") or "").encode()
     async with logged_in(Login.of(inputs["connection"]), call.log) as connection:
-        await _run_on(connection, call, command, stdin, _Environment.of(call, inputs, previous), output)
+        await _run_on(connection, command, stdin, _Environment.of(call, inputs, previous), output)
     return output.outputs()
 
 
@@ -91,14 +94,14 @@ class _Environment:
             wanted = {name: previous[stream] for name, stream in named.items() if previous.get(stream)}
         return cls(call, inputs.get("environment") or {}, wanted)
 
-    async def send(self, channel: "SSHClientChannel[bytes]") -> None:
+    async def send(self, request: ChannelRequest) -> None:
         """Ask the host to set the variables, before the command is started."""
         for name, value in sorted(self._required.items()):
-            if not await _set_variable(channel, name, value):
+            if not await _set_variable(request, name, value):
                 self._call.log.error(_refused(name))
                 raise OperationError(f'could not set environment variable "{name}": ssh: setenv failed')
         for name, value in self._wanted.items():
-            if not await _set_variable(channel, name, value):
+            if not await _set_variable(request, name, value):
                 self._call.log.warning(_refused(name))
 
 
@@ -110,11 +113,10 @@ def _refused(name: str) -> str:
     )
 
 
-async def _set_variable(channel: "SSHClientChannel[bytes]", name: str, value: str) -> bool:
+async def _set_variable(request: ChannelRequest, name: str, value: str) -> bool:
     from asyncssh.packet import String
 
-    # asyncssh's own `env=` asks for no answer, so a refusal would pass unnoticed
-    return bool(await channel._make_request(b"env", String(name), String(value)))
+    return bool(await request(b"env", String(name), String(value)))
 
 
 class _Session:
@@ -135,16 +137,16 @@ class _Session:
 
     def connection_made(self, channel: "SSHClientChannel[bytes]") -> None:
         self.opened = True
-        make_request = channel._make_request
+        make_request = channel._make_request  # noqa: SLF001 - see below
 
         async def request_after_environment(request: bytes, *args: bytes) -> bool | None:
             if request == b"exec":
-                channel._make_request = make_request  # type: ignore[method-assign]
-                await self._environment.send(channel)
+                await self._environment.send(make_request)
             return await make_request(request, *args)
 
-        # the only place between opening the channel and starting the command where answers can be awaited
-        channel._make_request = request_after_environment  # type: ignore[method-assign]
+        # asyncssh's own `env=` asks for no answer, so a refusal would pass unnoticed; this is the only place
+        # between opening the channel and starting the command where answers can be awaited
+        channel._make_request = request_after_environment  # type: ignore[method-assign] # noqa: SLF001
 
     def session_started(self) -> None:
         return
@@ -179,7 +181,6 @@ class _Session:
 
 async def _run_on(
     connection: "SSHClientConnection",
-    call: Call,
     command: str,
     stdin: bytes,
     environment: _Environment,

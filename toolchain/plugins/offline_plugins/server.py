@@ -186,40 +186,43 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._provider.handler(token_of(urn)), Call(urn, ResourceLog(self._engine, urn))
 
     async def _answer(
-        self, context: Context, operation: Coroutine[Any, Any, Result], timeout: float = 0
+        self, context: Context, operation: Coroutine[Any, Any, Result], seconds: float = 0
     ) -> Result:
         """Run an operation as a task that Cancel finds, and turn its failure into what the engine reads.
 
-        `timeout` is the resource's custom timeout in seconds; 0 is none.
+        `seconds` is the resource's custom timeout; 0 is none.
         """
-        task = asyncio.create_task(_within(operation, timeout))
+        task = asyncio.create_task(_within(operation, seconds))
         self._operations.add(task)
         try:
             result = await task
         except asyncio.CancelledError:
-            await _abort(context, "the operation was cancelled")
+            failure = "the operation was cancelled"
         except lifecycle.PartialState as partial:
-            await self._flush_log()
+            await self.flush_log()
             await context.abort_with_status(_partial_status(partial))
         except OperationError as error:
-            await self._flush_log()
-            await _abort(context, str(error))
+            failure = str(error)
         except TimeoutError:
-            await _abort(context, f"the operation took longer than its custom timeout of {timeout:g} s")
+            failure = f"the operation took longer than its custom timeout of {seconds:g} s"
         except Exception as error:
-            await _abort(context, f"unexpected {type(error).__name__} in the {DESCRIPTION}: {error}")
+            failure = f"unexpected {type(error).__name__} in the {DESCRIPTION}: {error}"
+        else:
+            await self.flush_log()
+            return result
         finally:
             self._operations.discard(task)
-        await self._flush_log()
-        return result
+        await self.flush_log()
+        return await _abort(context, failure)
 
-    async def _flush_log(self) -> None:
+    async def flush_log(self) -> None:
+        """Wait until the engine has every log line."""
         if self._engine is not None:
             await self._engine.flush()
 
 
-async def _within(operation: Coroutine[Any, Any, Result], timeout: float) -> Result:
-    async with asyncio.timeout(timeout or None):
+async def _within(operation: Coroutine[Any, Any, Result], seconds: float) -> Result:
+    async with asyncio.timeout(seconds or None):
         return await operation
 
 
@@ -294,8 +297,9 @@ async def _serve(provider: Provider, engine_address: str) -> None:
     waits = [asyncio.create_task(told_to_end.wait()), asyncio.create_task(servicer.engine_lost())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     await servicer.cancel_operations(_CANCELLED_GRACE)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(provider.close(), timeout=0.2)
+    for last in (servicer.flush_log(), provider.close()):
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(last, timeout=0.1)
     await server.stop(grace=0.1)
 
 

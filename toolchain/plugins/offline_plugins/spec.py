@@ -68,19 +68,16 @@ def _type_problem(path: Path, wanted: str, value: Value) -> Problem:
 
 
 def _kind(value: Value) -> str:
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, str):
-        return "a string"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, Asset):
-        return "an asset"
-    if isinstance(value, Archive):
-        return "an archive"
-    return "an object"
+    kinds: list[tuple[type, str]] = [
+        (bool, "a boolean"),  # before int, of which it is one
+        (int, "a number"),
+        (float, "a number"),
+        (str, "a string"),
+        (list, "a list"),
+        (Asset, "an asset"),
+        (Archive, "an archive"),
+    ]
+    return next((name for kind, name in kinds if isinstance(value, kind)), "an object")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from google.protobuf import struct_pb2
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - marks a secret, is none
 _OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 _ASSET = "c44067f5952c0a294b673a41bacd8c17"
 _ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
@@ -108,10 +108,10 @@ def _decode_object(message: struct_pb2.Struct) -> Value:
         held = fields.get("value", UNKNOWN)
         return Secret(held) if fields.get("secret") is True else held
     if signature == _ASSET:
-        path, uri, text = _text(fields, "path"), _text(fields, "uri"), fields.get("text")
-        # an empty text beside a path or a URI is a field that was not set
-        holds_text = isinstance(text, str) and (text or not (path or uri))
-        return Asset(hash=_text(fields, "hash"), path=path, text=str(text) if holds_text else None, uri=uri)
+        path, uri, text = _text(fields, "path"), _text(fields, "uri"), _text(fields, "text")
+        # the engine leaves out empty fields: what has neither path nor URI is a text, if an empty one
+        is_text = bool(text) or not (path or uri)
+        return Asset(hash=_text(fields, "hash"), path=path, text=text if is_text else None, uri=uri)
     if signature == _ARCHIVE:
         assets = fields.get("assets")
         return Archive(
@@ -130,6 +130,16 @@ def _text(fields: Properties, name: str) -> str:
 
 def encode(value: Value) -> struct_pb2.Value:
     """The protocol form of one Python value; TypeError for a value outside `Value`."""
+    if isinstance(value, Secret | Asset | Archive):
+        return struct_pb2.Value(struct_value=encode_properties(_signed(value)))
+    if isinstance(value, list | tuple):
+        return struct_pb2.Value(list_value=struct_pb2.ListValue(values=[encode(item) for item in value]))
+    if isinstance(value, Mapping):
+        return struct_pb2.Value(struct_value=encode_properties(value))
+    return _encode_scalar(value)
+
+
+def _encode_scalar(value: Value) -> struct_pb2.Value:
     if value is None:
         return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
     if value is UNKNOWN:
@@ -140,35 +150,22 @@ def encode(value: Value) -> struct_pb2.Value:
         return struct_pb2.Value(number_value=value)
     if isinstance(value, str):
         return struct_pb2.Value(string_value=value)
-    if isinstance(value, list | tuple):
-        return struct_pb2.Value(list_value=struct_pb2.ListValue(values=[encode(item) for item in value]))
-    if isinstance(value, Secret):
-        return _encode_signed(_SECRET, {"value": value.value})
-    if isinstance(value, Asset):
-        content: Properties = {"hash": value.hash}
-        if value.text is not None:
-            content["text"] = value.text
-        elif value.path:
-            content["path"] = value.path
-        elif value.uri:
-            content["uri"] = value.uri
-        return _encode_signed(_ASSET, content)
-    if isinstance(value, Archive):
-        content = {"hash": value.hash}
-        if value.path:
-            content["path"] = value.path
-        elif value.uri:
-            content["uri"] = value.uri
-        elif value.assets is not None:
-            content["assets"] = dict(value.assets)
-        return _encode_signed(_ARCHIVE, content)
-    if isinstance(value, Mapping):
-        return struct_pb2.Value(struct_value=encode_properties(value))
     raise TypeError(f"{type(value).__name__} is no property value")
 
 
-def _encode_signed(signature: str, content: Properties) -> struct_pb2.Value:
-    return struct_pb2.Value(struct_value=encode_properties({_SIGNATURE: signature, **content}))
+def _signed(value: Secret | Asset | Archive) -> Properties:
+    if isinstance(value, Secret):
+        return {_SIGNATURE: _SECRET, "value": value.value}
+    content: Properties = {_SIGNATURE: _ASSET if isinstance(value, Asset) else _ARCHIVE, "hash": value.hash}
+    if value.path:
+        content["path"] = value.path
+    elif value.uri:
+        content["uri"] = value.uri
+    elif isinstance(value, Archive):
+        content["assets"] = dict(value.assets or {})
+    else:
+        content["text"] = value.text or ""
+    return content
 
 
 def decode_properties(message: struct_pb2.Struct) -> Properties:
