@@ -1,0 +1,43 @@
+# Thin on purpose: each target is one command that can be run by hand as well.
+STACK ?= dev
+LAB ?= dev
+TIERS ?= unit preview lab
+# toolchain/run takes the backend and the passphrase by the stack.
+export STACK
+
+flags = $(if $(YES),--yes) $(if $(FORCE),--force)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up preview down shell test lint bench lock
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@echo "Settings: STACK=dev (the lab on this machine; any other: your own hosts), YES=1 (no questions on your"
+	@echo "own stacks), LAB=dev (another name: a second lab on one machine), FORCE=1 (drop dev without its hosts)."
+
+setup: ## get the toolchain; the other targets do it by themselves
+	@toolchain/setup
+
+up: setup ## everything, down to the proof that a pull came through the mirror
+	@toolchain/run python -m toolchain.stack up $(STACK) --lab $(LAB) $(flags)
+
+preview: setup ## what `make up` would change
+	@toolchain/run python -m toolchain.stack preview $(STACK) --lab $(LAB)
+
+down: setup ## destroy the stack; for dev remove the lab as well
+	@toolchain/run python -m toolchain.stack down $(STACK) --lab $(LAB) $(flags)
+
+shell: setup ## a shell in which pulumi up, preview --diff, refresh and destroy work
+	@toolchain/run "$${SHELL:-/bin/bash}"
+
+test: setup ## all tests: unit, preview, lab (TIERS="unit preview" for some)
+	@toolchain/run toolchain/test.sh $(TIERS)
+
+lint: setup ## ruff, mypy, shellcheck, secrets
+	@toolchain/run toolchain/lint.sh
+
+bench: setup ## the table of times, beside Ansible and pyinfra
+	@toolchain/run python -m tests.bench
+
+lock: setup ## pin the Python packages anew, after a change of a requirements .in file
+	@toolchain/run toolchain/lock.sh

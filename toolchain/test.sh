@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# test.sh TIER…: runs the tests of each tier and says how long each took. Goes on after a tier that fails.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+summary=""
+failed=0
+for tier in "$@"; do
+    case $tier in
+        preview) parallel=(--numprocesses auto) ;; # each test has a backend of its own, and waits for processes
+        *) parallel=() ;;
+    esac
+    echo "== tests: $tier"
+    begin=$SECONDS
+    pytest -q --durations=3 "${parallel[@]}" "tests/$tier" </dev/null
+    code=$?
+    took=$((SECONDS - begin))
+    verdict=passed
+    if [ "$code" -ne 0 ]; then
+        verdict="FAILED (exit code $code)"
+        failed=1
+    fi
+    summary+=$(printf '  %-8s %3d min %2d s  %s' "$tier" $((took / 60)) $((took % 60)) "$verdict")$'\n'
+done
+printf '== tests: summary\n%s' "$summary"
+exit "$failed"
