@@ -16,6 +16,7 @@ OFFICIAL_REPLACING = frozenset(
         "cgroupnsMode",
         "command",
         "cpus",
+        "deviceCgroupRules",
         "deviceRequests",
         "devices",
         "dns",
@@ -174,7 +175,7 @@ VALUES: Properties = {
 }
 
 
-EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - as Docker and the official plugin write it
+EVERY_ADDRESS = "0.0.0.0"
 
 
 def checked(**inputs: Any) -> dict[str, Any]:

@@ -63,7 +63,20 @@ def test_every_official_input_and_output_is_there(kind: type[ResourceHandler]) -
     assert {name for name, field in kind.spec.inputs.items() if field.required} == required
     assert set(kind.spec.inputs) == required | optional
     assert set(kind.spec.outputs) == outputs
-    assert not kind.spec.refused
+
+
+@pytest.mark.parametrize(
+    ("kind", "inputs"),
+    [
+        (CertRequest, {"privateKeyPemWo", "privateKeyPemWoVersion"}),
+        (SelfSignedCert, {"privateKeyPemWo", "privateKeyPemWoVersion"}),
+        (LocallySignedCert, {"caPrivateKeyPemWo", "caPrivateKeyPemWoVersion"}),
+    ],
+)
+def test_write_only_keys_of_the_sdk_are_refused_by_name(
+    kind: type[ResourceHandler], inputs: set[str]
+) -> None:
+    assert kind.spec.refused == inputs
 
 
 @pytest.mark.parametrize("kind", OFFICIAL, ids=lambda kind: kind.__name__)

@@ -70,7 +70,7 @@ _PORT = Object(
     {
         "external": Field(_WHOLE),
         "internal": Field(_WHOLE, required=True),
-        "ip": Field(Text(), default="0.0.0.0"),  # noqa: S104 - the official default
+        "ip": Field(Text(), default="0.0.0.0"),
         "protocol": Field(Text(), default="tcp"),
     }
 )
@@ -167,6 +167,7 @@ SPEC = Spec(
             "cpuSet",
             "cpuShares",
             "cpus",
+            "deviceCgroupRules",
             "deviceReadBps",
             "deviceReadIops",
             "deviceRequests",

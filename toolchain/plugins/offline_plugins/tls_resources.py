@@ -44,6 +44,9 @@ _FLAG = Field(Flag(), default=False, replaces=True)
 _KEY = Field(Text(), required=True, secret=True, replaces=True)
 _PEM = Field(Text(), required=True, replaces=True)
 
+# the SDK has them beside the schema's inputs: write-only forms, which Terraform does not store
+_WRITE_ONLY_KEY = frozenset({"privateKeyPemWo", "privateKeyPemWoVersion"})
+
 _SUBJECT = Object(
     {
         "commonName": _TEXT,
@@ -118,6 +121,7 @@ class CertRequest(ResourceHandler):
         "tls:index/certRequest:CertRequest",
         inputs={**_NAMES, "privateKeyPem": _KEY},
         outputs={"certRequestPem": Computed(stable=True), "keyAlgorithm": Computed(stable=True)},
+        refused=_WRITE_ONLY_KEY,
     )
 
     async def create(self, call: Call, inputs: Plain) -> Created:
@@ -189,6 +193,7 @@ class SelfSignedCert(_Certificate):
         "tls:index/selfSignedCert:SelfSignedCert",
         inputs={**_NAMES, **_TERMS, "privateKeyPem": _KEY, "setAuthorityKeyId": _FLAG},
         outputs={**_ISSUED, "keyAlgorithm": Computed(stable=True)},
+        refused=_WRITE_ONLY_KEY,
     )
 
     async def create(self, call: Call, inputs: Plain) -> Created:
@@ -205,6 +210,7 @@ class LocallySignedCert(_Certificate):
         "tls:index/locallySignedCert:LocallySignedCert",
         inputs={**_TERMS, "caCertPem": _PEM, "caPrivateKeyPem": _KEY, "certRequestPem": _PEM},
         outputs={**_ISSUED, "caKeyAlgorithm": Computed(stable=True)},
+        refused=frozenset({"caPrivateKeyPemWo", "caPrivateKeyPemWoVersion"}),
     )
 
     async def create(self, call: Call, inputs: Plain) -> Created:
