@@ -107,7 +107,7 @@ def credential_helper(cache: CacheSettings) -> str | None:
 
 
 def environment(cache: CacheSettings) -> dict[str, str]:
-    """Return the container's environment. Nothing secret: `docker inspect` shows it to all on the host.
+    """Return the container's environment, which `docker inspect` shows: it holds no password.
 
     Raises ValueError for a value that the registry, which parses REGISTRY_… as YAML, would read as something
     else.

@@ -13,7 +13,7 @@ from components.settings import Settings
 
 ECDSA_KEY = (
     "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHPGShJIZSY5Qz5ZHTLEeIu"
-    "8/RTAmiYa51uQgIjl+fWjMZNMk22rXyR1YM6hwNYaeX/GAyRbWyGa2P/3PvhQD/M="
+    "8/RTAmiYa51uQgIjl+fWjMZNMk22rXyR1YM6hwNYaeX/GAyRbWyGa2P/3PvhQD/M="  # pragma: allowlist secret
 )
 ED25519_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOD8+G0yIAilaUMkDLUnKir+tFIApHMevxc8uHHvxtCX"
 SAMPLE = f"""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.settings_errors import SettingsError
-from tests.unit.settings_sample import ECDSA_KEY, ED25519_KEY, load, make_home
+from tests.unit.settings_sample import ECDSA_KEY, ED25519_KEY, load
 
 TYPE, BASE64 = ED25519_KEY.split()
 HOST = "name: mirror-1, address: 203.0.113.10"
@@ -166,7 +166,7 @@ MISTAKES = [
     ("upstreams: [{registry: docker.io, url: 'https://m.example/v2/'}]", "upstreams[0].url", "with a path"),
     ("upstreams: [{registry: docker.io, url: m.example}]", "upstreams[0].url", "is not a URL"),
     (
-        "upstreams: [{registry: docker.io, url: 'https://u:pw@m.example'}]",
+        "upstreams: [{registry: docker.io, url: 'https://u:pw@m.example'}]",  # pragma: allowlist secret
         "upstreams[0].url",
         "has credentials",
     ),
@@ -245,7 +245,7 @@ MISTAKES = [
     ("verification: {image: ghcr.io/example/app}", "verification.image", "is from ghcr.io"),
     ("verification: {image: Hello World}", "verification.image", "is not the name of an image"),
     # Proxy
-    ("proxy: {https: 'http://u:pw@p.example:3128'}", "proxy.https", "has credentials"),
+    ("proxy: {https: 'http://u:@p.example:3128'}", "proxy.https", "has credentials"),
     ("proxy: {https: p.example:3128}", "proxy.https", "not a URL"),
     ("proxy: {noProxy: [10.0.0.0/8]}", "proxy.noProxy", "does nothing without proxy.http"),
     ("proxy: {http: 'http://p.example', noProxy: ['a,b']}", "proxy.noProxy[0]", "write one name"),
@@ -255,21 +255,12 @@ MISTAKES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home directory with keys of several kinds."""
-    directory = tmp_path_factory.mktemp("home")
-    make_home(directory)
-    return directory
-
-
 @pytest.mark.parametrize(("changes", "path", "phrase"), MISTAKES, ids=[f"{m[1]}: {m[2]}" for m in MISTAKES])
 def test_a_mistake_is_named_by_path_and_with_its_remedy(
-    changes: str, path: str, phrase: str, home: Path, monkeypatch: pytest.MonkeyPatch
+    changes: str, path: str, phrase: str, project: Path
 ) -> None:
-    monkeypatch.setenv("HOME", str(home))
     with pytest.raises(SettingsError) as caught:
-        load(home, changes)
+        load(project, changes)
     found = [line for line in str(caught.value).splitlines() if line.startswith(f"  {path} ")]
     assert len(found) == 1, f"one line about {path} is wanted in:\n{caught.value}"
     assert phrase in found[0]
@@ -277,12 +268,9 @@ def test_a_mistake_is_named_by_path_and_with_its_remedy(
 
 
 @pytest.mark.parametrize(("changes", "path"), [mistake[:2] for mistake in MISTAKES])
-def test_one_mistake_is_not_reported_as_several(
-    changes: str, path: str, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(home))
+def test_one_mistake_is_not_reported_as_several(changes: str, path: str, project: Path) -> None:
     with pytest.raises(SettingsError) as caught:
-        load(home, changes)
+        load(project, changes)
     paths = {str(problem).split(" ", 1)[0] for problem in caught.value.problems}
     same_cause = {
         "tls.certificateFile": {"tls.privateKeyFile"},

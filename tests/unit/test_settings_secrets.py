@@ -1,0 +1,49 @@
+"""Secrets in a configuration, and what is pasted into it by mistake, are never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from components.settings_errors import SettingsError
+from tests.unit.settings_sample import load
+
+PASSWORD = "open sesame"  # pragma: allowlist secret
+PRIVATE_KEY_LINE = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU"  # pragma: allowlist secret
+
+
+def test_a_password_is_in_no_message_and_no_representation(project: Path) -> None:
+    upstream = {"registry": "docker.io", "username": "u", "password": PASSWORD, "prot": PASSWORD}
+    with pytest.raises(SettingsError) as caught:
+        load(project, {"upstreams": [upstream]})
+    assert "sesame" not in str(caught.value)
+    assert caught.value.__cause__ is None or "sesame" not in str(caught.value.__cause__)
+    del upstream["prot"]
+    settings = load(project, {"upstreams": [upstream]})
+    assert "sesame" not in repr(settings) + str(settings) + settings.model_dump_json()
+    password = settings.upstreams[0].password
+    assert password is not None
+    assert password.get_secret_value() == PASSWORD
+
+
+@pytest.mark.parametrize("password", [12345678, ["12345678"], {"secret": "12345678"}, True])
+def test_a_password_of_a_wrong_kind_is_refused_without_being_shown(password: object, project: Path) -> None:
+    with pytest.raises(SettingsError, match=r"upstreams\[0\]\.password is .*, not text") as caught:
+        load(project, {"upstreams": [{"registry": "docker.io", "username": "u", "password": password}]})
+    assert "12345678" not in str(caught.value)
+
+
+def test_a_private_key_pasted_as_host_key_is_refused_without_being_shown(project: Path) -> None:
+    fence = "-----%s OPENSSH PRIVATE KEY-----"
+    pasted = f"{fence % 'BEGIN'}\n{PRIVATE_KEY_LINE}\n{fence % 'END'}\n"
+    host = {"name": "m", "address": "203.0.113.10", "hostKey": pasted}
+    with pytest.raises(SettingsError, match="is a private key") as caught:
+        load(project, {"mirrors": [host]})
+    assert PRIVATE_KEY_LINE not in str(caught.value)
+
+
+def test_credentials_in_a_url_are_refused_without_being_shown(project: Path) -> None:
+    with pytest.raises(SettingsError, match="has credentials") as caught:
+        load(project, {"proxy": {"https": f"http://user:{PASSWORD.replace(' ', '-')}@proxy.example:3128"}})
+    assert "sesame" not in str(caught.value)
