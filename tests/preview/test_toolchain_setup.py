@@ -1,4 +1,4 @@
-"""`toolchain/setup` on a cache of a test's own, with a made-up release host that offers this machine's CLI."""
+"""`toolchain/setup` on a cache of a test's own, with a made-up release host that offers our own CLI."""
 
 from __future__ import annotations
 
