@@ -1,7 +1,8 @@
-"""A machine reached over SSH: run a script on it, keep a file, wait until it answers."""
+"""A machine reached over SSH: wait until it answers, run a script on it, keep a file."""
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,23 +15,36 @@ from components.lib import ssh_options
 from components.lib.ssh_options import Login
 
 SCRIPTS = Path(__file__).parent / "scripts"
+DAEMON_JSON = Path(__file__).parent / "lib" / "daemon_json.py"
+ON_HOST = "/var/lib/registry-cache/scripts"
+EVERY_HOST = ("on_host.sh", "leave.sh", "mirror_client.sh")
+MIRRORS = (
+    "docker_engine.sh",
+    "firewall.sh",
+    "file.sh",
+    "load_image.sh",
+    "registry_directory.sh",
+    "answers.sh",
+)
 
 
 @dataclass(frozen=True)
 class HostArgs:
-    """A host's name in the stack and the way in."""
+    """A host's name in the stack, the way in, and the further scripts that its steps will run."""
 
     name: str
     login: Login
     private_key: pulumi.Input[str] | None = field(default=None, repr=False)
     wait_seconds: int = 120
+    scripts: Sequence[str] = ()
 
 
 class Host(pulumi.ComponentResource):
     """A host that lets us in; its steps run one after the other.
 
     Everything that changes the host goes through :meth:`run` or :meth:`file`, so that order,
-    quoting, sudo and undo are decided in one place.
+    quoting, sudo and undo are decided in one place. The scripts are sent once; a step's command
+    is then one line, which is all of it that an error shows.
     """
 
     def __init__(self, name: str, args: HostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -38,21 +52,22 @@ class Host(pulumi.ComponentResource):
         self.name = args.name
         self.login = args.login
         self.connection = _connection(args)
-        login = args.login
-        self.waited = command.local.Command(
-            f"{args.name}-wait",
-            create=shlex.join(
-                [
-                    *("bash", "-c", script_text("wait.sh"), "wait"),
-                    *(args.name, login.address, str(login.port), str(args.wait_seconds)),
-                    *("yes" if login.needs_sudo else "no", login.destination),
-                    *ssh_options.arguments(login),
-                ]
-            ),
+        self._sudo = "sudo -n " if args.login.needs_sudo else ""
+        self._last: pulumi.Resource = self._wait(args)
+        self._sent = sorted({*EVERY_HOST, *args.scripts})
+        scripts = {script: script_text(script) for script in self._sent} | {
+            "daemon_json.py": DAEMON_JSON.read_text()
+        }
+        leave = f"{ON_HOST}/leave.sh"
+        self._last = command.remote.Command(
+            f"{self.name}-scripts",
+            connection=self.connection,
+            create=f"exec {self._sudo}sh -c {shlex.quote(_unpack_script())}",
+            delete=f"{self._sudo}test ! -e {leave} || exec {self._sudo}bash {leave} leave - restore",
+            stdin="".join(f"==== {script}\n{text}" for script, text in sorted(scripts.items())),
             add_previous_output_in_env=False,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[self._last]),
         )
-        self._last: pulumi.Resource = self.waited
         self.register_outputs({})
 
     def run(
@@ -69,19 +84,17 @@ class Host(pulumi.ComponentResource):
         ``step`` names the resource (``<host>-<step>``) and the record that the undo goes by.
         ``stdin`` is what may be secret; ``arguments`` are seen in previews and process lists.
         A changed script, argument or ``stdin`` runs it again; a destroy runs its ``restore``.
+        Raises ValueError for a script that the host was not given.
         """
-        text = script_text(script)
-        sudo = "sudo -n " if self.login.needs_sudo else ""
-
-        def create(values: Sequence[str]) -> str:
-            return f"exec {sudo}bash -c {shlex.quote(text)} {step} apply {shlex.join(values)}".rstrip()
-
+        if script not in self._sent:
+            raise ValueError(f"{script} is not among the scripts of {self.name}")
+        line = f"exec {self._sudo}bash {ON_HOST}/{script} {step} {_digest(script)} apply"
         undo = f"/var/lib/registry-cache/undo/{step}"
         result = command.remote.Command(
             f"{self.name}-{step}",
             connection=self.connection,
-            create=pulumi.Output.all(*arguments).apply(create) if arguments else create(()),
-            delete=f"{sudo}test ! -e {undo} || exec {sudo}bash {undo}",
+            create=pulumi.Output.all(*arguments).apply(lambda values: f"{line} {shlex.join(values)}"),
+            delete=f"{self._sudo}test ! -e {undo} || exec {self._sudo}bash {undo}",
             stdin=stdin,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=parent or self, depends_on=[self._last, *after]),
@@ -97,11 +110,10 @@ class Host(pulumi.ComponentResource):
         *,
         mode: str = "644",
         owner: str = "root:root",
-        after: Sequence[pulumi.Resource] = (),
         parent: pulumi.Resource | None = None,
     ) -> command.remote.Command:
         """Keeps one file. ``mode`` is octal as for chmod, ``owner`` is ``user:group``."""
-        return self.run(step, "file.sh", path, mode, owner, stdin=content, after=after, parent=parent)
+        return self.run(step, "file.sh", path, mode, owner, stdin=content, parent=parent)
 
     def follow(self, resource: pulumi.Resource) -> None:
         """Makes the host's next step wait for a resource that is no script."""
@@ -112,13 +124,38 @@ class Host(pulumi.ComponentResource):
         """The step that everything declared so far on this host comes before or is."""
         return self._last
 
+    def _wait(self, args: HostArgs) -> command.local.Command:
+        login = args.login
+        sudo = "yes" if login.needs_sudo else "no"
+        way = [login.address, str(login.port), login.destination, *ssh_options.arguments(login)]
+        return command.local.Command(
+            f"{args.name}-wait",
+            # Plugins run in the project's directory.
+            create=shlex.join(
+                ["bash", "components/scripts/wait.sh", args.name, str(args.wait_seconds), sudo]
+            ),
+            stdin="\n".join(way),
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
 
 def script_text(name: str) -> str:
-    """A script as it is sent: with ``on_host.sh`` in place of its source line, without comments."""
+    """A script as it is sent: without comments and blank lines."""
     lines = (SCRIPTS / name).read_text().splitlines()
-    prelude = (SCRIPTS / "on_host.sh").read_text().splitlines()
-    whole = [part for line in lines for part in (prelude if line == ". on_host.sh" else [line])]
-    return "\n".join(line for line in whole if line.strip() and not line.lstrip().startswith("#")) + "\n"
+    return "".join(f"{line}\n" for line in lines if line.strip() and not line.lstrip().startswith("#"))
+
+
+def _unpack_script() -> str:
+    return script_text("unpack.sh").rstrip("\n")
+
+
+def _digest(script: str) -> str:
+    # A fix in what every script shares, or in the Python that one runs, is a change of the step too.
+    parts = [script_text("on_host.sh"), script_text(script)]
+    if "daemon_json.py" in parts[1]:
+        parts.append(DAEMON_JSON.read_text())
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 
 def _connection(args: HostArgs) -> command.remote.ConnectionArgs:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pulumi
 
 from components.host import Host
 from components.lib import hosts_toml
 from components.registry_cache import RegistryCache
-
-DAEMON_JSON_PROGRAM = Path(__file__).parent / "lib" / "daemon_json.py"
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,9 @@ class MirrorClient(pulumi.ComponentResource):
         self.configured = args.host.run(
             "mirror-client",
             "mirror_client.sh",
-            DAEMON_JSON_PROGRAM.read_text(),
-            hosts_toml.render(hub_urls, "/etc/docker/registry-cache-ca.crt" if trusted else None),
             " ".join(hub_urls),
             " ".join(trusted),
+            hosts_toml.render(hub_urls, "/etc/docker/registry-cache-ca.crt" if trusted else None),
             stdin=args.ca if args.ca is not None else "",
             after=[cache.answers for cache in args.hub_caches],
             parent=self,

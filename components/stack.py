@@ -21,7 +21,7 @@ from components.certificates import (
     ServerCertificate,
 )
 from components.docker_engine import DockerEngine, DockerEngineArgs
-from components.host import Host, HostArgs
+from components.host import MIRRORS, Host, HostArgs
 from components.lib.addresses import server_names
 from components.lib.registry_config import CacheSettings
 from components.lib.ssh_options import Endpoint, Login, portable_path
@@ -57,12 +57,17 @@ def declare_hosts(settings: Settings) -> Mapping[str, Host]:
     """Every host of the stack by name, each with its wait step."""
     key_file = settings.ssh.private_key_file
     private_key = None if key_file is None else pulumi.Output.secret(key_file.expanduser().read_text())
-    return {
-        host.name: Host(
-            host.name, HostArgs(host.name, _login(settings.ssh, host), private_key, settings.ssh.wait_seconds)
-        )
-        for host in (*settings.mirrors, *settings.clients)
+
+    def declare(host: HostSettings, scripts: Sequence[str]) -> Host:
+        login, wait = _login(settings.ssh, host), settings.ssh.wait_seconds
+        return Host(host.name, HostArgs(host.name, login, private_key, wait, scripts))
+
+    mirrors = {host.name: declare(host, MIRRORS) for host in settings.mirrors}
+    clients = {
+        host.name: declare(host, ["docker_engine.sh"] if host.docker == "install" else [])
+        for host in settings.clients
     }
+    return mirrors | clients
 
 
 def declare_mirrors(settings: Settings, hosts: Mapping[str, Host]) -> Sequence[Mirror]:

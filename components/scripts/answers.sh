@@ -2,7 +2,7 @@
 # Waits until the cache answers as its clients will ask it. Standard input: the CA, or nothing.
 # apply URL ADDRESS CONTAINER SECONDS
 # shellcheck source=on_host.sh
-. on_host.sh
+. "${0%/*}/on_host.sh"
 
 action=$1 url=$2 address=$3 container=$4 seconds=$5
 [ "$action" = apply ] || exit 0

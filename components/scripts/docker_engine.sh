@@ -3,7 +3,7 @@
 # Standard input: docker-ce.repo, with @DISTRO@ where the distribution's path goes.
 # apply VERSION|- KEEP(yes|no) GROUP_MEMBER|-
 # shellcheck source=on_host.sh
-. on_host.sh
+. "${0%/*}/on_host.sh"
 
 action=$1 version=${2#-} keep=$3 member=${4#-}
 REPO=/etc/yum.repos.d/docker-ce.repo
@@ -27,7 +27,7 @@ use_vault() {
   echo "$CENTOS_BASE: the dead mirror list gave way to vault.centos.org"
 }
 
-engine_version() { rpm -q --qf '%{VERSION}' docker-ce 2>/dev/null || true; }
+engine_version() { if rpm -q docker-ce >/dev/null; then rpm -q --qf '%{VERSION}' docker-ce; fi; }
 
 install_engine() {
   local id major distro wanted repository

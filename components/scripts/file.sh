@@ -2,7 +2,7 @@
 # Keeps one file: standard input is its content.
 # apply PATH MODE OWNER:GROUP | restore PATH MODE OWNER:GROUP
 # shellcheck source=on_host.sh
-. on_host.sh
+. "${0%/*}/on_host.sh"
 
 action=$1 path=$2 mode=$3 owner=$4
 case $action in

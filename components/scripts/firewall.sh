@@ -3,7 +3,7 @@
 # Neither firewalld, iptables-services nor Docker touches a table of somebody else.
 # Standard input: the ruleset. apply PORTS NETWORK6… (ports: comma-separated)
 # shellcheck source=on_host.sh
-. on_host.sh
+. "${0%/*}/on_host.sh"
 
 action=$1 ports=$2
 shift 2

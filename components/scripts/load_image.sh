@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Loads an image from an archive that was copied to this host. apply ARCHIVE IMAGE_ID
 # shellcheck source=on_host.sh
-. on_host.sh
+. "${0%/*}/on_host.sh"
 
 action=$1 archive=$2 image=$3
 case $action in

@@ -1,15 +1,14 @@
 # shellcheck shell=bash
 # Points this host's Docker at the mirrors, without touching a running container.
 # Standard input: the CA certificate that the mirrors' certificates are signed by, or nothing.
-# apply DAEMON_JSON_PROGRAM HOSTS_TOML HUB_URLS TRUSTED_URLS
-#   DAEMON_JSON_PROGRAM  source of components/lib/daemon_json.py, run by the host's own Python
-#   HOSTS_TOML           for the containerd image store, which ignores registry-mirrors' CA
-#   HUB_URLS             the mirrors of docker.io, in order, separated by blanks
-#   TRUSTED_URLS         every cache's URL, separated by blanks
+# apply HUB_URLS TRUSTED_URLS HOSTS_TOML
+#   HUB_URLS      the mirrors of docker.io, in order, separated by blanks
+#   TRUSTED_URLS  every cache's URL, separated by blanks
+#   HOSTS_TOML    for the containerd image store, which ignores the CA of registry-mirrors
 # shellcheck source=on_host.sh
-. on_host.sh
+. "${0%/*}/on_host.sh"
 
-action=$1 daemon_json_program=$2 hosts_toml=$3 hub_urls=$4 trusted_urls=$5
+action=$1 hub_urls=$2 trusted_urls=$3 hosts_toml=$4
 CERTS=/etc/docker/certs.d
 DAEMON_JSON=/etc/docker/daemon.json
 HOSTS_TOML=$CERTS/docker.io/hosts.toml
@@ -22,7 +21,7 @@ daemon_json() { # check|merge|remove URL…
   local python
   python=$(command -v python3 /usr/libexec/platform-python python2 python | head -n 1)
   [ -n "$python" ] || die "no Python on this host to edit $DAEMON_JSON with: install python3"
-  "$python" -c "$daemon_json_program" "$1" "$DAEMON_JSON" "${@:2}"
+  "$python" "$SCRIPTS/daemon_json.py" "$1" "$DAEMON_JSON" "${@:2}"
 }
 
 live_mirrors() { docker info -f '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}' | sed 's,/$,,'; }
@@ -80,7 +79,7 @@ case $action in
     ca=$(cat)
     command -v docker >/dev/null || die "this client has no Docker: give it \`docker: install\` in the stack's clients, or take it out"
     daemon_json check >/dev/null
-    keep_undo "$daemon_json_program" "$hosts_toml" "$hub_urls" "$trusted_urls"
+    keep_undo "$hub_urls" "$trusted_urls" "$hosts_toml"
     remember "$DAEMON_JSON"
     old=''
     if [ -e "$MANAGED" ]; then old=$(cat "$MANAGED"); fi

@@ -8,8 +8,7 @@ window=$(docker logs --timestamps --since 15m "$container" 2>&1 |
   awk -v begin="proof=$nonce.begin" -v end="proof=$nonce.end" '
     index($0, begin) { inside = 1 }
     inside { print }
-    index($0, end) { closing = 1 }
-    closing && index($0, "\"GET ") && index($0, end) { exit }')
+    index($0, "\"GET ") && index($0, end) { inside = 0 }')
 printf '%s\n' "$window" | sed 's/^/line /'
 first=${window%%$'\n'*}
 [ -z "$first" ] || echo "began $(date -d "${first%% *}" +%s)"

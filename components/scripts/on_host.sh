@@ -1,35 +1,32 @@
 # shellcheck shell=bash
-# What every script on a host begins with: components/host.py puts it in front.
-# Run as `bash -c "<this> <script>" STEP apply|restore ARG…`.
+# What every script on a host begins with. They stand in one directory there (components/host.py)
+# and run as `bash SCRIPT STEP DIGEST apply|restore ARGUMENT…`; the digest only makes another
+# version of a script another command.
 set -euo pipefail
 umask 022
 PATH=$PATH:/usr/sbin:/sbin
-STEP=${0##*/}
-outcome=
-RECORDS=/var/lib/registry-cache
+STEP=$1
+shift 2
+SCRIPTS=${0%/*}
+RECORDS=${SCRIPTS%/*}
 BEFORE=$RECORDS/before
 UNDO=$RECORDS/undo
+outcome=
 
 die() {
   printf '%s: %s\n' "$STEP" "$*" >&2
   exit 1
 }
 
-# The undo is the script of the version that made the change, kept on the host:
-# a destroy undoes exactly what was done, and a reinstalled host has nothing to undo.
+# To be called before anything is changed: what undoes this step is then known, however it ends.
 keep_undo() { # the arguments that restore will get
-  install -d -m 0700 "$RECORDS" "$UNDO"
-  {
-    printf 'set -- restore'
-    [ $# -eq 0 ] || printf ' %q' "$@"
-    printf '\n%s\n' "$BASH_EXECUTION_STRING"
-  } >"$UNDO/.$STEP.new"
-  mv -f "$UNDO/.$STEP.new" "$UNDO/$STEP"
+  install -d -m 0700 "$UNDO"
+  printf ' %q' exec bash "$0" "$STEP" - restore "$@" >"$UNDO/.$STEP"
+  mv -f "$UNDO/.$STEP" "$UNDO/$STEP"
 }
 
 forget_undo() {
   rm -f "$UNDO/$STEP"
-  rmdir "$BEFORE" "$UNDO" "$RECORDS" 2>/dev/null || true
 }
 
 record_of() { # path
@@ -41,7 +38,7 @@ remember() { # path
   local record dir
   record=$(record_of "$1")
   [ ! -e "$record" ] && [ ! -e "$record.absent" ] || return 0
-  install -d -m 0700 "$RECORDS" "$BEFORE"
+  install -d -m 0700 "$BEFORE"
   if [ -e "$1" ]; then
     cp -a "$1" "$record.new"
     mv -f "$record.new" "$record"

@@ -2,7 +2,7 @@
 # The configuration and the data directory of one cache; standard input: its config.yml.
 # apply CONFIGURATION DATA KEEP(yes|no)
 # shellcheck source=on_host.sh
-. on_host.sh
+. "${0%/*}/on_host.sh"
 
 action=$1 configuration=$2 data=$3 keep=$4
 REGISTRY_USER=1000:1000

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # Waits until a host lets us in over SSH; runs on the machine that runs Pulumi.
-# NAME ADDRESS PORT SECONDS SUDO(yes|no) DESTINATION SSH_OPTION…
+# NAME SECONDS SUDO(yes|no). Standard input, a line each: address, port, destination, ssh's options.
 set -euo pipefail
-name=$1 address=$2 port=$3 seconds=$4 sudo=$5 destination=$6
-shift 6
+name=$1 seconds=$2 sudo=$3
+mapfile -t way
+address=${way[0]} port=${way[1]} destination=${way[2]} options=("${way[@]:3}")
 deadline=$((SECONDS + seconds))
 fail() {
   printf '%s (%s, port %s): %s\n' "$name" "$address" "$port" "$*" >&2
@@ -13,7 +14,7 @@ command=true
 if [ "$sudo" = yes ]; then command='sudo -n true'; fi
 attempt=0
 # shellcheck disable=SC2029  # a fixed text
-until answer=$(ssh "$@" "$destination" "$command" 2>&1); do
+until answer=$(ssh "${options[@]}" "$destination" "$command" 2>&1); do
   case $answer in
     *'REMOTE HOST IDENTIFICATION HAS CHANGED'* | *'Host key verification failed'* | *'no hostkey alg'* | *'no matching host key type'*)
       fail "the host shows another host key than the configured hostKey. If the host was reinstalled, compare its key (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub, on the host) and correct hostKey; else somebody may be in between." ;;

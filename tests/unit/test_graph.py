@@ -87,7 +87,7 @@ def test_every_ssh_connection_pins_the_host_key(run: Run) -> None:
         assert connection["hostKey"].startswith("ssh-ed25519 "), command.name
     for command in engine.of_type(LOCAL):
         if command.name.endswith("-wait"):
-            assert "StrictHostKeyChecking=yes" in command.inputs["create"]
+            assert "StrictHostKeyChecking=yes" in command.inputs["stdin"]
     for provider in engine.of_type("pulumi:providers:docker"):
         assert "StrictHostKeyChecking=yes" in provider.inputs["sshOpts"]
 
@@ -153,8 +153,8 @@ def test_a_certificate_near_its_end_is_asked_for_anew(run: Run) -> None:
 def test_another_user_than_root_works_through_sudo_that_never_asks(run: Run) -> None:
     clients = [{**host("web-1", 21), "user": "deploy"}]
     engine = run(clients=clients)
-    assert engine.registered["web-1-mirror-client"].inputs["create"].startswith("exec sudo -n bash -c ")
-    assert engine.registered["mirror-1-firewall"].inputs["create"].startswith("exec bash -c ")
+    assert engine.registered["web-1-mirror-client"].inputs["create"].startswith("exec sudo -n bash /")
+    assert engine.registered["mirror-1-firewall"].inputs["create"].startswith("exec bash /")
 
 
 def test_docker_is_installed_on_a_client_only_where_asked_for(run: Run) -> None:
