@@ -92,7 +92,8 @@ class Stack:
 
     def select(self) -> None:
         """Selects the stack, made if need be, so that plain `pulumi up` in `make shell` means the same."""
-        self._output(f"the stack {self.name} cannot be selected", "stack", "select", "--create", self.name)
+        # Before the person's eyes: a new stack of their own may ask for its passphrase.
+        self._must("pulumi", "stack", "select", "--create", self.name)
 
     def clear_leftovers(self) -> None:
         """Clears what a killed run left: by itself for the dev stack, else it says by which command."""
