@@ -241,6 +241,19 @@ tls.SelfSignedCert(
         assert named in failed.text
 
 
+def test_a_secret_of_a_wrong_form_is_named_and_never_shown(pulumi_project: Projects) -> None:
+    program = """
+import pulumi, pulumi_tls as tls
+
+tls.PrivateKey("key", algorithm=pulumi.Output.secret("s3cret"))
+"""
+    failed = pulumi_project(program).preview(check=False)
+
+    assert failed.code != 0
+    assert "'algorithm' must be one of RSA, ECDSA, ED25519" in failed.text
+    assert "s3cret" not in failed.text, "the engine shows the values of properties that a failure names"
+
+
 def test_the_setting_that_is_not_carried_out_is_refused_by_name(pulumi_project: Projects) -> None:
     program = """
 import pulumi, pulumi_tls as tls

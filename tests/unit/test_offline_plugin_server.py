@@ -345,7 +345,17 @@ async def test_a_wrong_setting_is_named() -> None:
     async with running("settings") as plugin:
         news = encode_properties({"options": "no list", "hots": "h"})
         checked = await plugin.stub.CheckConfig(provider_pb2.CheckRequest(urn=URN, news=news))
-        assert {problem.property for problem in checked.failures} == {"options", "hots", "host"}
+        reasons = [problem.reason for problem in checked.failures]
+        assert all(any(f"'{name}'" in reason for reason in reasons) for name in ("options", "hots", "host"))
+
+
+@on_event_loop
+async def test_the_engine_is_never_told_a_property_whose_value_it_would_show() -> None:
+    async with running() as plugin:
+        news = encode_properties({"what": Secret(["s3cret"])})
+        checked = await plugin.stub.Check(provider_pb2.CheckRequest(urn=URN, news=news))
+        assert [problem.reason for problem in checked.failures] == ["'what' must be a string, not a list"]
+        assert [problem.property for problem in checked.failures] == [""]
 
 
 if __name__ == "__main__":

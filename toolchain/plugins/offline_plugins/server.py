@@ -232,13 +232,16 @@ async def _abort(context: Context, message: str) -> NoReturn:
 
 
 def _check_response(inputs: Properties, problems: Sequence[Problem]) -> provider_pb2.CheckResponse:
+    # the engine shows the value of a property that a failure names, secret or not; reasons name it instead
     return provider_pb2.CheckResponse(
         inputs=encode_properties(inputs),
-        failures=[
-            provider_pb2.CheckFailure(property=path_text(problem.path), reason=problem.reason)
-            for problem in problems
-        ],
+        failures=[provider_pb2.CheckFailure(reason=_named(problem)) for problem in problems],
     )
+
+
+def _named(problem: Problem) -> str:
+    path = path_text(problem.path)
+    return problem.reason if not path or path in problem.reason else f"'{path}': {problem.reason}"
 
 
 def _diff_response(difference: lifecycle.Difference) -> provider_pb2.DiffResponse:
