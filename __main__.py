@@ -1,4 +1,4 @@
-"""registry-cache: mirrors, the clients that use them, and the proof. The names say what each part declares."""
+"""registry-cache: mirrors, the clients that use them, and the proof that they do."""
 
 import pulumi
 

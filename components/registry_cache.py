@@ -162,5 +162,6 @@ class RegistryCache(pulumi.ComponentResource):
 
 def _digest(text: str) -> str:
     """Tells contents apart in a label that everybody on the host can read: slow on purpose, for a
-    password may be in it."""
+    password may be in it.
+    """
     return hashlib.scrypt(text.encode(), salt=b"registry-cache", n=2**14, r=8, p=1, dklen=32).hex()

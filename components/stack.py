@@ -30,7 +30,6 @@ from components.mirror_client import MirrorClient, MirrorClientArgs
 from components.registry_cache import RegistryCache
 from components.settings import Client, Settings, Ssh
 from components.settings import Host as HostSettings
-from components.settings import Mirror as MirrorSettings
 from components.verification import Verification, VerificationArgs
 
 DOCKER_HUB = "docker.io"
@@ -200,7 +199,7 @@ def _certificates(settings: Settings) -> Mapping[str, ServerCertificate]:
         "RSA-4096": KeyAlgorithm("RSA", rsa_bits=4096),
     }[tls.algorithm]
     authority = CertificateAuthority("ca", CertificateAuthorityArgs(key))
-    issued = IssuedBefore(datetime.datetime.now(datetime.timezone.utc))
+    issued = IssuedBefore(datetime.datetime.now(datetime.UTC))
     return {
         mirror.name: IssuedCertificate(
             mirror.name,

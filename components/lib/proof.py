@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.lib.evidence import Evidence, weigh
 from components.lib import image_reference
+from components.lib.evidence import Evidence, weigh
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 PULL_SECONDS = 600

@@ -19,7 +19,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Login(Endpoint):
-    """The way onto a host: by a private key file (as the user wrote it) or the agent, and maybe a jump host."""
+    """The way onto a host: by a private key file or the agent, and maybe through a jump host."""
 
     private_key_file: str | None = None
     jump: Endpoint | None = None

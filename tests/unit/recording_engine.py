@@ -82,7 +82,9 @@ class RecordingEngine(mocks.MockMonitor):
 
     def of_type(self, kind: str) -> list[Registered]:
         """All resources of a type, in the order of their names."""
-        return [self.registered[name] for name in sorted(self.registered) if self.registered[name].type == kind]
+        return [
+            self.registered[name] for name in sorted(self.registered) if self.registered[name].type == kind
+        ]
 
     def comes_after(self, later: str, earlier: str) -> bool:
         """Whether one resource waits for another, straight or through others in between."""
@@ -98,7 +100,9 @@ class RecordingEngine(mocks.MockMonitor):
         return False
 
 
-def run_program(configuration: Mapping[str, Any], stack_outputs: Mapping[str, Any] | None = None) -> RecordingEngine:
+def run_program(
+    configuration: Mapping[str, Any], stack_outputs: Mapping[str, Any] | None = None
+) -> RecordingEngine:
     """Runs the whole program against a recording engine. Keys of ``configuration`` are without prefix."""
     engine = RecordingEngine(stack_outputs)
     mocks.set_mocks(engine.mocks, project="registry-cache", stack="test", preview=False, monitor=engine)

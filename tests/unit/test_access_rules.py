@@ -25,7 +25,9 @@ def test_a_family_without_a_network_is_dropped_whole() -> None:
 
 def test_what_only_passes_through_the_host_is_left_alone() -> None:
     """Else the cache's own way to the upstream's port 443 would be cut."""
-    assert "fib daddr type local tcp dport { 443, 5001 } jump caches" in access_rules.render([5001, 443], ["10.0.0.0/8"])
+    assert "fib daddr type local tcp dport { 443, 5001 } jump caches" in access_rules.render(
+        [5001, 443], ["10.0.0.0/8"]
+    )
 
 
 def test_the_rules_replace_their_earlier_version_in_one_transaction() -> None:

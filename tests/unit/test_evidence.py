@@ -12,7 +12,8 @@ NONCE = "web-1.0011"
 
 def line(client: str, uri: str, status: int = 200, method: str = "GET") -> str:
     return (
-        f'2026-11-23T12:00:00.1Z {client} - - [23/Nov/2026:12:00:00 +0000] "{method} {uri} HTTP/1.1" {status} 2 "" '
+        f"2026-11-23T12:00:00.1Z {client} - - [23/Nov/2026:12:00:00 +0000] "
+        f'"{method} {uri} HTTP/1.1" {status} 2 "" '
         '"docker/28.5.2 go/go1.24"'
     )
 
@@ -58,7 +59,10 @@ def test_a_log_without_the_mark_shows_that_the_client_reached_something_else() -
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ('level=error msg="HEAD https://registry-1.docker.io: unexpected status: 429 Too Many Requests"', "429"),
+        (
+            'level=error msg="HEAD https://registry-1.docker.io: unexpected status: 429 Too Many Requests"',
+            "429",
+        ),
         ('level=error msg="dial tcp 192.0.2.1:443: connect: connection refused"', "cannot be reached"),
         ('level=error msg="tls: x509: certificate signed by unknown authority"', "not trusted"),
         ('level=error msg="unexpected status: 503 Service Unavailable"', "503"),

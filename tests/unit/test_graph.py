@@ -20,7 +20,11 @@ CONTAINER = "docker:index/container:Container"
 
 def host(name: str, number: int) -> dict[str, str]:
     key = b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes([number]) * 32
-    return {"name": name, "address": f"203.0.113.{number}", "hostKey": f"ssh-ed25519 {base64.b64encode(key).decode()}"}
+    return {
+        "name": name,
+        "address": f"203.0.113.{number}",
+        "hostKey": f"ssh-ed25519 {base64.b64encode(key).decode()}",
+    }
 
 
 @pytest.fixture

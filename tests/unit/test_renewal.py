@@ -8,7 +8,7 @@ import pytest
 
 from components.lib import renewal
 
-NOW = datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.timezone.utc)
+NOW = datetime.datetime(2026, 11, 23, 12, 0, tzinfo=datetime.UTC)
 THIRTY_DAYS = datetime.timedelta(days=30)
 
 
