@@ -46,9 +46,9 @@ def set_up(root: Path, environment: Mapping[str, str]) -> Tools:
     pins = read_pins(root)
     cache = cache_directory(environment)
     python = _python(pins, cache)
-    outside = _without(environment, cache)
-    directory, version, way = _cli(pins, cache, python, outside)
     home = root / ".state" / "pulumi-home"
+    outside = _outside(environment, cache, home)
+    directory, version, way = _cli(pins, cache, python, outside)
     plugins: Path | None = None
     if not _official_plugins(pins, cache, way, directory / "pulumi", outside):
         plugins = offline_plugins(pins, cache, python) / "plugins"
@@ -76,13 +76,15 @@ def _python(pins: Pins, cache: Path) -> Path:
     return place / "bin" / "python"
 
 
-def _without(environment: Mapping[str, str], cache: Path) -> dict[str, str]:
-    """The environment outside `toolchain/run`: without the toolchain's own folders on PATH."""
+def _outside(environment: Mapping[str, str], cache: Path, home: Path) -> dict[str, str]:
+    """The environment outside `toolchain/run`, which may run inside another one: the user's PATH and home."""
+    result = dict(environment)
     path = environment.get("PATH", os.defpath).split(os.pathsep)
-    return {
-        **environment,
-        "PATH": os.pathsep.join(part for part in path if not Path(part).is_relative_to(cache)),
-    }
+    result["PATH"] = os.pathsep.join(part for part in path if not Path(part).is_relative_to(cache))
+    if environment.get("PULUMI_HOME") == str(home):
+        # What `toolchain/run` sets the credentials' folder to is where the user's own home is.
+        result["PULUMI_HOME"] = environment.get("PULUMI_CREDENTIALS_PATH", "")
+    return result
 
 
 def _cli(pins: Pins, cache: Path, python: Path, environment: Mapping[str, str]) -> tuple[Path, str, Way]:

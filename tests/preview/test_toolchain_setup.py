@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from toolchain.cache import cache_directory
+from toolchain.official import plugin_directories
 from toolchain.pins import read_pins
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +81,7 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
+    """A machine whose own Pulumi is too old."""
     cli = shutil.which("pulumi")
     assert cli is not None, "run the tests by `make test` or `toolchain/run pytest …`"
     cache = tmp_path / "cache" / "registry-cache"
@@ -94,16 +96,13 @@ def machine(tmp_path: Path) -> Machine:
     (programs / "curl").write_text(CURL)
     (programs / "curl").chmod(0o755)
     (tmp_path / "installer").write_text(INSTALLER)
-    without_pulumi = [
-        part
-        for part in os.environ["PATH"].split(os.pathsep)
-        if not Path(part).is_relative_to(cache_directory(os.environ)) and not (Path(part) / "pulumi").exists()
-    ]
+    (programs / "pulumi").write_text("#!/bin/sh\necho v3.1.0\n")
+    (programs / "pulumi").chmod(0o755)
     return Machine(
         tmp_path,
         {
             "HOME": str(tmp_path),
-            "PATH": os.pathsep.join([str(programs), *without_pulumi]),
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "XDG_CACHE_HOME": str(tmp_path / "cache"),
             "OFFERED": str(Path(cli).parent),
             "INSTALLER": str(tmp_path / "installer"),
@@ -124,14 +123,38 @@ def test_the_official_installer_is_taken_where_its_host_answers_and_asked_only_o
     assert not (machine.home / ".pulumi").exists(), "the user's own Pulumi is left alone"
 
 
-def test_a_pulumi_on_path_is_taken_as_it_is(machine: Machine) -> None:
+@pytest.fixture
+def machine_with_pulumi(machine: Machine) -> Machine:
+    """A machine whose own Pulumi is new enough."""
     programs = machine.home / "programs"
+    (programs / "pulumi").unlink()
     for program in Path(machine.environment["OFFERED"]).glob("pulumi*"):
         (programs / program.name).symlink_to(program)
-    said, _ = machine.run("setup")
-    assert "from PATH" in said
+    return machine
+
+
+def test_a_pulumi_on_path_is_taken_as_it_is(machine_with_pulumi: Machine) -> None:
+    machine = machine_with_pulumi
+    assert "from PATH; plugins: this project's offline ones" in machine.run("setup")[0]
     assert machine.installer_calls == []
-    assert machine.run("run", "sh", "-c", "command -v pulumi")[0].strip() == str(programs / "pulumi")
+    where = machine.run("run", "sh", "-c", "command -v pulumi")[0].strip()
+    assert where == str(machine.home / "programs" / "pulumi")
+
+
+def test_set_up_inside_a_run_comes_to_the_same(machine_with_pulumi: Machine) -> None:
+    machine = machine_with_pulumi
+    inside, _ = machine.run("run", str(machine.home / "clone" / "toolchain" / "setup"))
+    assert "from PATH; plugins: this project's offline ones" in inside
+
+
+def test_official_plugins_that_are_there_are_taken_and_the_home_is_left_alone(
+    machine_with_pulumi: Machine,
+) -> None:
+    machine = machine_with_pulumi
+    for folder in plugin_directories(read_pins(ROOT), machine.home / ".pulumi"):
+        folder.mkdir(parents=True)
+    assert "from PATH; plugins: official" in machine.run("setup")[0]
+    assert machine.run("run", "sh", "-c", "echo ${PULUMI_HOME-none}")[0] == "none\n"
 
 
 def test_two_set_ups_at_once_install_once(machine: Machine) -> None:
