@@ -27,8 +27,11 @@ from offline_plugins.values import Properties, decode_properties, encode_propert
 Result = TypeVar("Result")
 Context = grpc.aio.ServicerContext[Any, Any]
 
-_CANCELLED_GRACE = 0.6
-"""Seconds that cancelled operations get to undo what they began when the plugin is told to end."""
+_TOLD_GRACE = 0.6
+"""Seconds that cancelled operations get to undo what they began when the engine tells the plugin to end."""
+
+_LOST_GRACE = 4.0
+"""The same when the engine's process is gone: nobody waits then, and nobody else will undo it."""
 
 
 class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -58,7 +61,7 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         """Cancel what is running, and wait for it to end (at most `grace` seconds)."""
         running = list(self._operations)
         for operation in running:
-            operation.cancel()
+            _cancel_once(operation)
         if running:
             await asyncio.wait(running, timeout=grace)
 
@@ -194,9 +197,11 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         """
         task = asyncio.create_task(_within(operation, seconds))
         self._operations.add(task)
+        task.add_done_callback(self._operations.discard)
         try:
-            result = await task
+            result = await asyncio.shield(task)
         except asyncio.CancelledError:
+            _cancel_once(task)  # the call itself may be what was cancelled, when the engine is gone
             failure = "the operation was cancelled"
         except lifecycle.PartialState as partial:
             await self.flush_log()
@@ -210,8 +215,6 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         else:
             await self.flush_log()
             return result
-        finally:
-            self._operations.discard(task)
         await self.flush_log()
         return await _abort(context, failure)
 
@@ -219,6 +222,12 @@ class ProviderServicer(provider_pb2_grpc.ResourceProviderServicer):
         """Wait until the engine has every log line."""
         if self._engine is not None:
             await self._engine.flush()
+
+
+def _cancel_once(operation: asyncio.Task[Any]) -> None:
+    """Cancel, unless it is being cancelled: a second time would interrupt the undoing of what it began."""
+    if not operation.cancelling():
+        operation.cancel()
 
 
 async def _within(operation: Coroutine[Any, Any, Result], seconds: float) -> Result:
@@ -299,7 +308,7 @@ async def _serve(provider: Provider, engine_address: str) -> None:
 
     waits = [asyncio.create_task(told_to_end.wait()), asyncio.create_task(servicer.engine_lost())]
     await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    await servicer.cancel_operations(_CANCELLED_GRACE)
+    await servicer.cancel_operations(_TOLD_GRACE if told_to_end.is_set() else _LOST_GRACE)
     for last in (servicer.flush_log(), provider.close()):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(last, timeout=0.1)
