@@ -9,7 +9,7 @@ from lab.command import docker
 from lab.engine import engine_answers
 from lab.errors import LabError
 from lab.hosts import DEFAULT_HOSTS
-from lab.laboratory import LAB_LABEL, Lab
+from lab.laboratory import LAB_LABEL, Lab, down_all
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -18,6 +18,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="make the lab, or repair it")
     up.add_argument("hosts", nargs="*", help=f"default: {' '.join(DEFAULT_HOSTS)}")
     down = commands.add_parser("down", help="remove the lab, and nothing else")
+    down.add_argument("--all", action="store_true", help="every lab of this machine, of other clones too")
     shell = commands.add_parser("shell", help="log in to a host, or run a command there")
     shell.add_argument("host")
     shell.add_argument("remote", nargs="*", help="a command in place of a shell")
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if options.command == "status":
             _status()
+            return 0
+        if options.command == "down" and options.all:
+            down_all()
             return 0
         lab = Lab(options.name)
         if options.command == "up":

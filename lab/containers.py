@@ -7,14 +7,34 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lab.command import docker
-from lab.progress import step
+from lab.progress import say
 
 # What --privileged would give, spelt out: where the machine lacks CAP_SYS_RESOURCE, --privileged fails.
-HOST_CAPABILITIES = (
-    "AUDIT_CONTROL AUDIT_READ BLOCK_SUSPEND DAC_READ_SEARCH IPC_LOCK IPC_OWNER LEASE LINUX_IMMUTABLE MAC_ADMIN "
-    "MAC_OVERRIDE NET_ADMIN NET_BROADCAST SYSLOG SYS_ADMIN SYS_BOOT SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE "
-    "SYS_RAWIO SYS_TIME SYS_TTY_CONFIG WAKE_ALARM"
-).split()
+HOST_CAPABILITIES = [
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "BLOCK_SUSPEND",
+    "DAC_READ_SEARCH",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "NET_ADMIN",
+    "NET_BROADCAST",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+]
 
 # The cgroup namespace is private and the machine's /sys/fs/cgroup is never mounted: systemd in the host would
 # remount the machine's cgroups read-only.
@@ -75,10 +95,11 @@ def _archive(files: Sequence[HostFile]) -> bytes:
 
 def ensure_container(spec: ContainerSpec, labels: Mapping[str, str]) -> bool:
     """Have the container run, made from `spec`; True if it had to be made or started."""
-    template = f'{{{{.State.Status}}}} {{{{index .Config.Labels "{FINGERPRINT}"}}}}'
+    template = f'{{{{.State.Status}}}}={{{{index .Config.Labels "{FINGERPRINT}"}}}}'
     present = docker("container", "ls", "-aq", "--filter", f"name=^{spec.name}$")
     if present:
-        status, fingerprint = docker("container", "inspect", "-f", template, spec.name).split(" ", 1)
+        inspected = docker("container", "inspect", "-f", template, spec.name)
+        status, _, fingerprint = inspected.partition("=")
         if fingerprint == spec.fingerprint() and status == "running":
             return False
         if fingerprint == spec.fingerprint() and status == "exited":
@@ -86,10 +107,8 @@ def ensure_container(spec: ContainerSpec, labels: Mapping[str, str]) -> bool:
             return True
         # "created" is what a lab that was killed half-way leaves: its files may be missing.
         if status != "created":
-            with step(f"{spec.hostname} was made from other settings; making it anew"):
-                docker("rm", "-fv", spec.name)
-        else:
-            docker("rm", "-fv", spec.name)
+            say(f"{spec.hostname} was made from other settings; making it anew")
+        docker("rm", "-fv", spec.name)
     all_labels = {**labels, FINGERPRINT: spec.fingerprint()}
     label_options = [option for key, value in all_labels.items() for option in ("--label", f"{key}={value}")]
     place = ["--network", spec.network, "--ip", spec.address4, "--ip6", spec.address6]

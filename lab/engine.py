@@ -1,4 +1,4 @@
-"""The Docker engine of this machine: one that runs is used as it is, else one is started and later stopped."""
+"""The Docker engine of this machine: one that runs is used as it is, else one is started for the lab."""
 
 import os
 import signal
@@ -98,6 +98,12 @@ def ensure_engine() -> None:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise LabError(f"the Docker engine did not start; its log is {directory / 'dockerd.log'}")
             time.sleep(0.1)
+
+
+def wake_own_engine() -> None:
+    """Start the lab's engine again if one was used before, so that what it still holds can be removed."""
+    if (_engine_directory() / "data").is_dir():
+        ensure_engine()
 
 
 def stop_own_engine() -> None:

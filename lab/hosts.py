@@ -1,6 +1,6 @@
 """The hosts a lab can have, by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from lab.errors import LabError
@@ -26,7 +26,7 @@ class HostSpec:
         user: who may log in by SSH; any other than root has sudo without password, and root is refused.
         iptables_place: `sbin` where iptables is at /sbin/iptables only, and /sbin not on a login's PATH.
         only_from: the name of the only host from which SSH logs in (a jump host), or None.
-        light: only sshd, and stand-ins for docker and systemctl; a few MiB, to have many.
+        light: stand-ins in place of docker and dockerd; a few MiB, to have dozens.
     """
 
     name: str
@@ -44,6 +44,7 @@ class HostSpec:
 
 DEFAULT_HOSTS = ("mirror-1", "client-1", "client-2")
 LIGHT_HOSTS = 60
+LIGHT = HostSpec("light", 60, role="client", firewall="none", light=True)
 
 HOSTS: tuple[HostSpec, ...] = (
     HostSpec("mirror-1", 11, role="mirror"),
@@ -57,10 +58,10 @@ HOSTS: tuple[HostSpec, ...] = (
     HostSpec("blank-el9", 33, release="el9", firewall="none"),
     HostSpec("blank-el10", 34, release="el10"),
     HostSpec("operated", 41, user="operator"),
-    HostSpec("jump", 42, light=True),
+    HostSpec("jump", 42, firewall="none"),
     HostSpec("behind-jump", 43, only_from="jump"),
     HostSpec("stranger", 200, docker=DOCKER_NEW, firewall="none", allowed=False),
-    *(HostSpec(f"light-{n}", 60 + n, role="client", light=True) for n in range(1, LIGHT_HOSTS + 1)),
+    *(replace(LIGHT, name=f"light-{n}", number=LIGHT.number + n) for n in range(1, LIGHT_HOSTS + 1)),
 )
 
 

@@ -10,26 +10,34 @@ import yaml
 
 from lab.command import docker
 from lab.containers import HOST_OPTIONS, ContainerSpec, HostFile, ensure_container
-from lab.engine import ensure_engine, engine_answers, install_programs, stop_own_engine
+from lab.engine import engine_answers, ensure_engine, install_programs, stop_own_engine, wake_own_engine
 from lab.errors import LabError
 from lab.hosts import DEFAULT_HOSTS, HOSTS, HostSpec, host_named
 from lab.images import Built, ensure_images
 from lab.keys import ensure_key
 from lab.machine import LabHost
 from lab.network import INTERNET, UPSTREAM, LabNetwork, ensure_network, find_network
-from lab.pieces import host_piece
+from lab.pieces import host_pieces
 from lab.places import state_directory
 from lab.progress import step
 from lab.upstream import Upstream
 
 LAB_LABEL = "registry-cache.lab"
+STATE_LABEL = "registry-cache.lab.state"
+PARALLEL = 8
+"""Hosts that are made or waited for at the same time."""
+
 OPERATOR_IDS = (1000, 37)
 """The user and group id of `operator` in the host images."""
 
-INTERNET_NAMES = (
-    "download.docker.com mirrors.example.test forged.example.test dl.rockylinux.org vault.centos.org".split()
-)
-UPSTREAM_NAMES = "registry-1.docker.io auth.docker.io index.docker.io".split()
+INTERNET_NAMES = [
+    "download.docker.com",
+    "mirrors.example.test",
+    "forged.example.test",
+    "dl.rockylinux.org",
+    "vault.centos.org",
+]
+UPSTREAM_NAMES = ["registry-1.docker.io", "auth.docker.io", "index.docker.io"]
 
 
 class Lab:
@@ -58,7 +66,10 @@ class Lab:
     @property
     def upstream(self) -> Upstream:
         """The registry that answers as registry-1.docker.io."""
-        return Upstream(self._container("upstream"))
+        network = self.network
+        names = {network.address4(spec.number): spec.name for spec in HOSTS}
+        names |= {network.address6(spec.number): spec.name for spec in HOSTS}
+        return Upstream(self._container("upstream"), names)
 
     @property
     def private_key_file(self) -> Path:
@@ -77,16 +88,16 @@ class Lab:
         return {tag: f"registry:{tag}@{digest}" for name, tag, digest in entries if name == "registry"}
 
     def up(self, hosts: Sequence[str] = DEFAULT_HOSTS) -> None:
-        """Have these hosts, the 'internet' and the upstream running; what stands already is left as it is."""
-        specs = [host_named(name) for name in hosts]
-        specs += [
-            host_named(spec.only_from) for spec in specs if spec.only_from and spec.only_from not in hosts
-        ]
+        """Have these hosts, the 'internet' and the upstream running; what stands already stays as it is."""
+        named = [host_named(name) for name in hosts]
+        jumps = [host_named(spec.only_from) for spec in named if spec.only_from]
+        specs = list(dict.fromkeys([*named, *jumps]))
         install_programs()
         ensure_engine()
-        images = ensure_images({host_piece(spec).name: host_piece(spec) for spec in specs}.values())
+        images = ensure_images(piece for spec in specs for piece in host_pieces(spec))
         self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        network = ensure_network(self._id, {LAB_LABEL: self._id})
+        labels = {LAB_LABEL: self._id, STATE_LABEL: str(self.state_dir)}
+        network = ensure_network(self._id, labels)
         shutil.copyfile(images["pki"].folder / "ca.crt", self.state_dir / "ca.crt")
         shutil.copyfile(images["upstream"].folder / "digests", self.state_dir / "digests")
         (self.state_dir / "resolv.conf").write_text(f"nameserver {network.address4(INTERNET)}\n")
@@ -97,40 +108,36 @@ class Lab:
         containers = [
             self._internet(network, images["internet"]),
             self._upstream(network, images["upstream"]),
-            *(self._host(network, images[host_piece(spec).name], spec, user_key) for spec in specs),
+            *(self._host(network, images[host_pieces(spec)[-1].name], spec, user_key) for spec in specs),
         ]
-        labels = {LAB_LABEL: self._id}
-        with (
-            step(f"hosts {' '.join(spec.name for spec in specs)}"),
-            ThreadPoolExecutor(max_workers=8) as pool,
-        ):
+        title = f"hosts {' '.join(spec.name for spec in specs)}"
+        with step(title), ThreadPoolExecutor(max_workers=PARALLEL) as pool:
             list(pool.map(lambda container: ensure_container(container, labels), containers))
             self._write_known_hosts(network)
             list(pool.map(lambda spec: self.host(spec.name).wait_ready(), specs))
         (self.state_dir / "stack.yaml").write_text(yaml.safe_dump(self.stack(), sort_keys=False))
 
+    def renew(self, hosts: Sequence[str]) -> None:
+        """Replace these hosts by fresh ones: blank, with the same addresses and host keys."""
+        present = set(self.host_names())
+        old = [self._container(name) for name in hosts if name in present]
+        if old:
+            docker("rm", "-fv", *old)
+        self.up(hosts)
+
     def down(self) -> None:
         """Remove the lab: containers, volumes, network, files; and the engine, if no other lab needs it."""
+        wake_own_engine()
         if engine_answers():
             with step(f"removing the lab {self.name}"):
-                containers = docker(
-                    "container", "ls", "-aq", "--filter", f"label={LAB_LABEL}={self._id}"
-                ).split()
-                if containers:
-                    docker("rm", "-fv", *containers)
-                if find_network(self._id) is not None:
-                    docker("network", "rm", self._id)
+                _remove(f"{LAB_LABEL}={self._id}")
         shutil.rmtree(self.state_dir, ignore_errors=True)
         self._hosts.clear()
-        if not (engine_answers() and docker("container", "ls", "-q")):
-            stop_own_engine()
+        _stop_idle_engine()
 
     def host_names(self) -> list[str]:
         """The hosts that this lab has, running or not, in the catalogue's order."""
-        names = docker(
-            "container", "ls", "-a", "--filter", f"label={LAB_LABEL}={self._id}", "--format", "{{.Names}}"
-        )
-        present = {name.removeprefix(f"{self._id}-") for name in names.splitlines()}
+        present = {name.removeprefix(f"{self._id}-") for name in self._containers("{{.Names}}")}
         return [spec.name for spec in HOSTS if spec.name in present]
 
     def host(self, name: str) -> LabHost:
@@ -169,6 +176,10 @@ class Lab:
 
     def _container(self, name: str) -> str:
         return f"{self._id}-{name}"
+
+    def _containers(self, template: str) -> list[str]:
+        of_this_lab = f"label={LAB_LABEL}={self._id}"
+        return docker("container", "ls", "-a", "--filter", of_this_lab, "--format", template).split()
 
     def _host_key_file(self, spec: HostSpec) -> Path:
         return self.state_dir / "keys" / spec.name
@@ -225,11 +236,10 @@ class Lab:
         if spec.only_from:
             jump = host_named(spec.only_from)
             rules += [f"AllowUsers {spec.user}@{network.address4(jump.number)}"]
+        public_key = key_file.with_name(f"{spec.name}.pub").read_bytes()
         files = (
             HostFile("/etc/ssh/ssh_host_ed25519_key", key_file.read_bytes(), 0o600),
-            HostFile(
-                "/etc/ssh/ssh_host_ed25519_key.pub", key_file.with_name(spec.name + ".pub").read_bytes()
-            ),
+            HostFile("/etc/ssh/ssh_host_ed25519_key.pub", public_key),
             # sshd takes the first value it meets, and reads these files in the order of their names.
             HostFile("/etc/ssh/sshd_config.d/00-login.conf", "".join(f"{rule}\n" for rule in rules).encode()),
             HostFile(f"{home}/.ssh/authorized_keys", f"{user_key}\n".encode(), 0o600, uid, gid),
@@ -243,6 +253,35 @@ class Lab:
             network=network.name,
             address4=network.address4(spec.number),
             address6=network.address6(spec.number),
-            options=(*names, *(("--init",) if spec.light else HOST_OPTIONS)),
+            options=(*names, *HOST_OPTIONS),
             files=files,
         )
+
+
+def down_all() -> None:
+    """Remove every lab of this machine, whichever clone or test run it is from, and the lab's engine."""
+    wake_own_engine()
+    if engine_answers():
+        template = f'{{{{.Label "{STATE_LABEL}"}}}}'
+        filters = ["--filter", f"label={LAB_LABEL}", "--format", template]
+        states = docker("container", "ls", "-a", *filters).splitlines()
+        states += docker("network", "ls", *filters).splitlines()
+        with step("removing all labs"):
+            _remove(LAB_LABEL)
+        for state in {state for state in states if state}:
+            shutil.rmtree(state, ignore_errors=True)
+    _stop_idle_engine()
+
+
+def _remove(label: str) -> None:
+    containers = docker("container", "ls", "-aq", "--filter", f"label={label}").split()
+    if containers:
+        docker("rm", "-fv", *containers)
+    networks = docker("network", "ls", "-q", "--filter", f"label={label}").split()
+    if networks:
+        docker("network", "rm", *networks)
+
+
+def _stop_idle_engine() -> None:
+    if not (engine_answers() and docker("container", "ls", "-q")):
+        stop_own_engine()

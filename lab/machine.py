@@ -117,15 +117,26 @@ class LabHost:
         self.stop()
         self.start()
 
+    def _require_running(self) -> None:
+        if docker("container", "inspect", "-f", "{{.State.Running}}", self.container) == "true":
+            return
+        last = docker("logs", "--tail", "5", self.container).strip()
+        raise LabError(
+            f"{self.name} ended while it booted. All hosts on a machine share its inotify instances (sysctl "
+            "fs.inotify.max_user_instances): too many may stand, see `python -m lab status`; remove those "
+            f"that nobody needs. Its last words: {last or '(none)'}"
+        )
+
     def wait_ready(self, timeout: float = READY_SECONDS) -> None:
-        """Wait until SSH logs in and, with systemd, the boot is over; LabError after `timeout` seconds."""
-        check = "true" if self.spec.light else "systemctl is-system-running"
+        """Wait until SSH logs in and the boot is over; LabError after `timeout` seconds."""
+        check = "systemctl is-system-running"
         deadline = time.monotonic() + timeout
         answer = Completed(255, "", "")
         while time.monotonic() < deadline:
             answer = self.run(check, check=False)
             if answer.code == 0 or answer.stdout.strip() == "degraded":
                 return
+            self._require_running()
             time.sleep(0.1)
         raise LabError(
             f"{self.name} is not ready after {timeout:.0f} s: {(answer.stdout + answer.stderr).strip()}"

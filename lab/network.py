@@ -39,20 +39,20 @@ class LabNetwork:
 def _taken() -> list[ipaddress.IPv4Network]:
     routes = json.loads(output_of(["ip", "-json", "-4", "route", "show", "table", "all"]))
     found = [route["dst"] for route in routes if route["dst"] != "default"]
-    networks = docker("network", "ls", "-q").split()
-    template = "{{range .IPAM.Config}}{{println .Subnet}}{{end}}"
-    found += docker("network", "inspect", "-f", template, *networks).split() if networks else []
+    found += _subnets(docker("network", "ls", "-q").split())
     return [ipaddress.IPv4Network(text, strict=False) for text in found if ":" not in text]
+
+
+def _subnets(networks: list[str]) -> list[str]:
+    template = "{{range .IPAM.Config}}{{println .Subnet}}{{end}}"
+    return docker("network", "inspect", "-f", template, *networks).split() if networks else []
 
 
 def find_network(name: str) -> LabNetwork | None:
     """The network of that name, if it is there."""
     if name not in docker("network", "ls", "--format", "{{.Name}}").split():
         return None
-    template = "{{range .IPAM.Config}}{{println .Subnet}}{{end}}"
-    subnets = [
-        ipaddress.ip_network(text) for text in docker("network", "inspect", "-f", template, name).split()
-    ]
+    subnets = [ipaddress.ip_network(text) for text in _subnets([name])]
     v4 = next((subnet for subnet in subnets if isinstance(subnet, ipaddress.IPv4Network)), None)
     v6 = next((subnet for subnet in subnets if isinstance(subnet, ipaddress.IPv6Network)), None)
     if v4 is None or v6 is None:
@@ -63,7 +63,7 @@ def find_network(name: str) -> LabNetwork | None:
 
 
 def ensure_network(name: str, labels: dict[str, str]) -> LabNetwork:
-    """The network `name`; made, where missing, in the first free range counted from a place its name gives."""
+    """The network `name`; made, where missing, in the first free range from a place that its name gives."""
     found = find_network(name)
     if found is not None:
         return found

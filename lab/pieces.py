@@ -13,9 +13,9 @@ from lab.places import SOURCES
 class Piece:
     """One build step. `sources` are paths below lab/images; `needs` are built before.
 
-    The script finds its output folder in OUT, its image tag in IMAGE, lab/images in SOURCES, its name in PIECE,
-    and for each need its folder and image tag in NAME and NAME_IMAGE. `settings` are further variables.
-    `suffixes` end the tags of the images that the script makes.
+    The script finds its output folder in OUT, its image tag in IMAGE, lab/images in SOURCES, its name in
+    PIECE, and for each need its folder and image tag in NAME and NAME_IMAGE, NAME being the need's name up to
+    a hyphen. `settings` are further variables. `suffixes` end the tags of the images that the script makes.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Piece:
     settings: tuple[tuple[str, str], ...] = ()
 
     def digest(self, ids_of_needs: Sequence[str]) -> str:
-        """Changes with anything that goes into the piece: sources, settings, and each need as it was built."""
+        """Changes with all that goes into the piece: sources, settings, and each need as it was built."""
         hashed = hashlib.sha256()
         for source in sorted(self.sources):
             for file in _files(SOURCES / source):
@@ -64,17 +64,15 @@ SHARED = (
 """The pieces that every lab needs, needs first."""
 
 
-def host_piece(spec: HostSpec) -> Piece:
-    """The image of one kind of host; hosts that differ only in name or address share it."""
-    if spec.light:
-        return Piece("light", "light/build.sh", ("light",), ("host",), ("",))
+def host_pieces(spec: HostSpec) -> tuple[Piece, ...]:
+    """The image of one kind of host, last, after what it needs; hosts that differ only in name share it."""
     settings = {
         "RELEASE": spec.release,
         "FIREWALL": spec.firewall,
         "DOCKER": spec.docker or "none",
         "IPTABLES_PLACE": spec.iptables_place,
     }
-    return Piece(
+    variant = Piece(
         name="-".join(["host", *settings.values()]),
         script="host/variant.sh",
         sources=("host/variant.sh", "host/variant.Dockerfile", "host/choose-variant.sh", "host/releases"),
@@ -82,3 +80,5 @@ def host_piece(spec: HostSpec) -> Piece:
         suffixes=("",),
         settings=tuple(settings.items()),
     )
+    light = Piece("light", "light/build.sh", ("light",), (variant.name,), ("",))
+    return (variant, light) if spec.light else (variant,)

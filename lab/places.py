@@ -3,14 +3,15 @@
 import os
 from pathlib import Path
 
+from toolchain import cache
+
 CLONE = Path(__file__).resolve().parent.parent
 SOURCES = Path(__file__).resolve().parent / "images"
 
 
 def cache_directory() -> Path:
     """Images, packages and the engine's data, shared by all clones of this user."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "registry-cache" / "lab"
+    return cache.cache_directory(os.environ) / "lab"
 
 
 def state_directory(name: str) -> Path:

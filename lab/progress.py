@@ -5,11 +5,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from toolchain.steps import spoken
+
+
+def say(text: str) -> None:
+    """One line to the person, on standard error."""
+    sys.stderr.write(f"lab: {text}\n")
+    sys.stderr.flush()
+
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Print `what` when it begins, and the seconds it took when it ends."""
+    """Say `what` when it begins, and the time that it took when it ends."""
     started = time.monotonic()
-    print(f"lab: {what} …", file=sys.stderr, flush=True)
+    say(f"{what} …")
     yield
-    print(f"lab: {what}: {time.monotonic() - started:.1f} s", file=sys.stderr, flush=True)
+    say(f"{what}: done in {spoken(time.monotonic() - started)}")

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab.command import docker
@@ -9,7 +10,7 @@ from lab.command import docker
 
 @dataclass(frozen=True)
 class Request:
-    """One kind of request. `client` is the address it came from, `path` has no query."""
+    """One kind of request. `client` is the name of the lab's host that it came from, `path` has no query."""
 
     method: str
     path: str
@@ -20,14 +21,19 @@ class Request:
 class Upstream:
     """Counts what it is asked; can refuse connections, or answer with an error."""
 
-    def __init__(self, container: str) -> None:
+    def __init__(self, container: str, host_names: Mapping[str, str]) -> None:
+        """`host_names` tells the host of an address, of either IP version; others are shown by address."""
         self._container = container
+        self._host_names = host_names
 
     def requests(self) -> Counter[Request]:
         """How often each request came since the lab began or `forget` was called."""
         lines = docker("exec", self._container, "cat", "/var/log/lab/requests.jsonl").splitlines()
         entries = [json.loads(line) for line in lines]
-        return Counter(Request(e["method"], e["path"], e["client"], e["status"]) for e in entries)
+        return Counter(
+            Request(e["method"], e["path"], self._host_names.get(e["client"], e["client"]), e["status"])
+            for e in entries
+        )
 
     def forget(self) -> None:
         """Start counting from zero."""

@@ -5,12 +5,11 @@ set -euo pipefail
 : "${OUT:?}" "${IMAGE:?}" "${SOURCES:?}" "${PIECE:?}"
 suite=bookworm
 
-apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-    'Created-By: Packages' 'Origin: Debian' "Codename: $suite" | sort -u >"$OUT/sources.list"
-for release in "$suite-updates" "$suite-security"; do
+for release in "$suite" "$suite-updates" "$suite-security"; do
+    # shellcheck disable=SC2016  # apt's own placeholders
     apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-        'Created-By: Packages' 'Origin: Debian' "Codename: $release" | sort -u >>"$OUT/sources.list"
-done
+        'Created-By: Packages' 'Origin: Debian' "Codename: $release" | sort -u
+done >"$OUT/sources.list"
 if ! grep -q "^deb .* $suite " "$OUT/sources.list"; then
     echo "this machine's package sources have no Debian $suite, of which the lab's hosts are made" >&2
     exit 1

@@ -8,6 +8,7 @@ old=20.10.24 new=28.5.2 suite=forky
 
 apt="$OUT/apt"
 mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$OUT/debs/20" "$OUT/debs/28"
+# shellcheck disable=SC2016  # apt's own placeholders
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' | head -n 1)
 if [ -z "$mirror" ]; then
     echo "this machine has no Debian package source; the lab is made from Debian packages" >&2

@@ -1,5 +1,5 @@
 #!/bin/bash
-# choose-variant.sh RELEASE FIREWALL DOCKER IPTABLES-PLACE: the last differences between hosts.
+# RELEASE FIREWALL DOCKER IPTABLES-PLACE: the last differences between hosts.
 # FIREWALL firewalld | iptables-services | none; DOCKER a version or "none"; IPTABLES-PLACE usr-sbin | sbin.
 set -euo pipefail
 release=$1 firewall=$2 docker=$3 iptables_place=$4
@@ -38,8 +38,14 @@ if [ "$iptables_place" = sbin ]; then
     mkdir /sbin
     for program in /usr/sbin/*; do
         case "$program" in
-        */*tables* | */xtables*) mv "$program" /sbin/ ;;
+        */*tables*) mv "$program" /sbin/ ;;
         *) ln -s "$program" /sbin/ ;;
+        esac
+    done
+    # Debian's alternatives point at /usr/sbin; the programs themselves are in /sbin now.
+    for program in /sbin/*tables*; do
+        case "$(readlink "$program")" in
+        /etc/alternatives/*) ln -sf "$(basename "$(readlink "$(readlink "$program")")")" "$program" ;;
         esac
     done
     echo 'SetEnv PATH=/usr/local/bin:/usr/bin' >>/etc/ssh/sshd_config.d/lab.conf

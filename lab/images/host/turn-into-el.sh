@@ -16,8 +16,9 @@ sed -i -e 's/^skip_if_unavailable.*/skip_if_unavailable=False/' -e 's/^best=.*/b
 update-ca-certificates >/dev/null
 ln -s /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt
 
-# No kernel, no console and no Debian housekeeping of its own.
-systemctl mask systemd-udevd.service systemd-udev-trigger.service systemd-udevd-kernel.socket \
+# No kernel, no console and no Debian housekeeping of its own, and nothing that only takes inotify instances.
+systemctl mask systemd-ask-password-console.path systemd-ask-password-wall.path polkit.service \
+    systemd-udevd.service systemd-udev-trigger.service systemd-udevd-kernel.socket \
     systemd-udevd-control.socket systemd-modules-load.service systemd-logind.service systemd-timesyncd.service \
     systemd-pstore.service systemd-firstboot.service getty@tty1.service getty-static.service \
     console-getty.service getty.target apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \

@@ -30,6 +30,7 @@ for version in 20 28; do
     install -d "$payload/units"
     for unit in docker.service docker.socket containerd.service; do
         # A host of the lab has no CAP_SYS_RESOURCE: it cannot raise limits, or lower its OOM score.
+        # shellcheck disable=SC2016  # a literal in the unit file
         sed -e 's|/usr/sbin/dockerd|/usr/bin/dockerd|; s| \$DOCKER_OPTS||' \
             -e '/^EnvironmentFile=/d; /^Limit[A-Z]*=/d; /^OOMScoreAdjust=/d' \
             "$(find "$payload" -path "*/systemd/system/$unit")" >"$payload/units/$unit"

@@ -1,0 +1,104 @@
+"""Who reaches whom in the lab, and what the upstream counts."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+
+from lab import Lab
+
+NGINX = "docker.io/library/nginx:latest"
+
+
+def test_a_stranger_reaches_a_published_port_by_both_ip_versions_where_nothing_limits_it(lab: Lab) -> None:
+    lab.up(["client-1", "stranger"])
+    server, stranger = lab.host("client-1"), lab.host("stranger")
+    server.run(f"docker rm -f web; docker run -d --name web -p 8080:80 {NGINX}")
+
+    for address in (server.address, f"[{server.address6}]"):
+        answer = stranger.run(f"curl -fsS --retry-connrefused --retry 5 http://{address}:8080/")
+        assert "hello from nginx" in answer.stdout, f"unlimited, {address} is open to all"
+    server.run("docker rm -f web")
+
+
+def test_only_the_stranger_is_outside_the_allowed_networks(lab: Lab) -> None:
+    lab.up(["mirror-1", "client-1", "client-2", "stranger"])
+    allowed = [ipaddress.ip_network(text) for text in lab.network.allowed]
+
+    def inside(address: str) -> bool:
+        return any(ipaddress.ip_address(address) in network for network in allowed)
+
+    for name in ("mirror-1", "client-1", "client-2"):
+        assert inside(lab.host(name).address)
+        assert inside(lab.host(name).address6)
+    assert not inside(lab.host("stranger").address)
+    assert not inside(lab.host("stranger").address6)
+
+
+def test_names_of_the_lab_resolve_and_all_others_do_not_exist(lab: Lab) -> None:
+    client = lab.host("client-1")
+
+    assert lab.host("mirror-1").address in client.run("getent ahostsv4 mirror-1.lab.test").stdout
+    assert lab.host("mirror-1").address6 in client.run("getent ahostsv6 mirror-1.lab.test").stdout
+    for name in ("mirrorlist.centos.org", "example.com"):
+        assert client.run(f"getent ahosts {name}", check=False).code != 0
+
+
+def test_the_upstream_counts_requests_by_method_path_and_client(lab: Lab) -> None:
+    client = lab.host("client-1")
+    client.run(f"docker image rm -f {NGINX}", check=False)
+    lab.upstream.forget()
+
+    client.run(f"docker pull -q {NGINX}")
+
+    seen = lab.upstream.requests()
+    assert {request.client for request in seen} == {"client-1"}
+    blobs = {request.path for request in seen if "/blobs/" in request.path and request.method == "GET"}
+    assert len(blobs) == 4, "three layers and the configuration"
+    lab.upstream.forget()
+    assert not lab.upstream.requests()
+
+
+def test_the_upstream_can_refuse_connections_and_come_back(lab: Lab) -> None:
+    client = lab.host("client-1")
+    question = "curl -sS -o /dev/null -w '%{http_code}' https://registry-1.docker.io/v2/"
+
+    lab.upstream.stop()
+    try:
+        refused = client.run(question, check=False)
+    finally:
+        lab.upstream.start()
+
+    assert refused.code == 7, f"curl's code for a refused connection, not: {refused.stderr}"
+    assert client.run(question).stdout == "200"
+
+
+@pytest.mark.parametrize("status", [429, 500])
+def test_the_upstream_can_answer_with_an_error_for_a_while(lab: Lab, status: int) -> None:
+    client = lab.host("client-1")
+    question = "curl -sS -o /dev/null -w '%{http_code}' https://registry-1.docker.io/v2/"
+
+    lab.upstream.answer_with(status)
+    try:
+        answer = client.run(question).stdout
+    finally:
+        lab.upstream.answer_with(None)
+
+    assert answer == str(status)
+    assert client.run(question).stdout == "200"
+
+
+@pytest.mark.parametrize("major", ["2", "3"])
+def test_the_upstream_serves_the_registry_image_by_the_digest_that_the_stack_names(
+    lab: Lab, major: str
+) -> None:
+    client = lab.host("client-2")
+    image = lab.registry_images[major]
+
+    client.run(f"docker pull -q {image}")
+
+    configuration = {"2": "/etc/docker/registry/config.yml", "3": "/etc/distribution/config.yml"}[major]
+    stock = client.run(f"docker run --rm --entrypoint cat {image} {configuration}").stdout
+    assert "blobdescriptor: inmemory" in stock, "as the stock configuration has it"
+    client.run(f"docker run --rm --entrypoint wget {image} --help")
