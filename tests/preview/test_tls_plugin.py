@@ -241,6 +241,18 @@ tls.SelfSignedCert(
         assert named in failed.text
 
 
+def test_a_key_cannot_be_imported_since_it_is_in_the_state_alone(pulumi_project: Projects) -> None:
+    program = """
+import pulumi, pulumi_tls as tls
+
+tls.PrivateKey("key", algorithm="ED25519", opts=pulumi.ResourceOptions(import_="of-another-stack"))
+"""
+    failed = pulumi_project(program).up(check=False)
+
+    assert failed.code != 0
+    assert "lives in the state alone and cannot be imported" in failed.text
+
+
 def test_a_secret_of_a_wrong_form_is_named_and_never_shown(pulumi_project: Projects) -> None:
     program = """
 import pulumi, pulumi_tls as tls

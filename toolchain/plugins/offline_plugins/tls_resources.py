@@ -8,7 +8,15 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from offline_plugins.diff import Change, ChangeKind, changes
-from offline_plugins.handler import Call, Created, Found, Outputs, Plain, ResourceHandler
+from offline_plugins.handler import (
+    Call,
+    Created,
+    Found,
+    OperationError,
+    Outputs,
+    Plain,
+    ResourceHandler,
+)
 from offline_plugins.spec import Computed, Field, Flag, ListOf, Number, Object, Problem, Spec, Text
 from offline_plugins.values import Properties, reveal
 
@@ -86,7 +94,17 @@ _ISSUED = {
 }
 
 
-class PrivateKey(ResourceHandler):
+class _InTheStateAlone(ResourceHandler):
+    """A resource that is nowhere but in the state: there is nothing to read, and nothing to import."""
+
+    async def read(self, call: Call, resource_id: str, state: Plain, inputs: Plain) -> Found:
+        """Believe the state; OperationError for an import."""
+        if not state:
+            raise OperationError(f"{self.spec.token} lives in the state alone and cannot be imported")
+        return Found(resource_id)
+
+
+class PrivateKey(_InTheStateAlone):
     """A private key that lives in the state."""
 
     spec = Spec(
@@ -114,7 +132,7 @@ class PrivateKey(ResourceHandler):
         return await asyncio.to_thread(tls_operations.new_key, inputs)
 
 
-class CertRequest(ResourceHandler):
+class CertRequest(_InTheStateAlone):
     """A certificate request."""
 
     spec = Spec(
@@ -136,7 +154,7 @@ def is_due(valid_until: str, early_renewal_hours: int, now: datetime) -> bool:
     return datetime.fromisoformat(valid_until) - timedelta(hours=early_renewal_hours) <= now
 
 
-class _Certificate(ResourceHandler):
+class _Certificate(_InTheStateAlone):
     """What both kinds of certificate share: when one is renewed, and that nothing else updates it.
 
     As upstream: Diff replaces a certificate that is due, a refresh writes `readyForRenewal` into the state,
@@ -172,8 +190,9 @@ class _Certificate(ResourceHandler):
         return {"readyForRenewal": False}
 
     async def read(self, call: Call, resource_id: str, state: Plain, inputs: Plain) -> Found:
+        found = await super().read(call, resource_id, state, inputs)
         if not is_due(state["validityEndTime"], state.get("earlyRenewalHours") or 0, datetime.now(UTC)):
-            return Found(resource_id)
+            return found
         return Found(resource_id, {"readyForRenewal": True})
 
     def _due(self, new_inputs: Properties, state: Properties) -> bool:
