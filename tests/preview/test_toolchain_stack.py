@@ -10,6 +10,7 @@ from tests.pulumi_project import Project
 from toolchain.stack import CannotGoOn, Stack, main
 
 PROGRAM = """
+from pathlib import Path
 import pulumi
 from pulumi_command import local
 
@@ -18,6 +19,7 @@ local.Command("diary", create="echo create >>diary", delete="echo delete >>diary
 """
 LAB = """
 import sys
+from pathlib import Path
 _, action, _, name = sys.argv
 with Path("diary").open("a") as diary:
     diary.write(f"lab {action} {name}\\n")
@@ -27,6 +29,7 @@ place.mkdir(parents=True, exist_ok=True)
 """
 REPORT = """
 import sys
+from pathlib import Path
 with Path("diary").open("a") as diary:
     diary.write(f"report {sys.argv[1]}\\n")
 """
