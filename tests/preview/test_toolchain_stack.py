@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.pulumi_project import Project
 from toolchain.stack import CannotGoOn, Stack, main
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60
 
 PROGRAM = """
 from pathlib import Path
@@ -118,3 +127,27 @@ def test_a_failing_up_ends_with_its_exit_code_and_no_report(project: Project) ->
     project.write(PROGRAM.replace("echo create >>diary", "exit 3"))
     assert main(["up", "dev"], project.directory) != 0
     assert diary(project) == ["lab up dev"]
+
+
+def test_after_ctrl_c_the_next_up_completes(project: Project) -> None:
+    project.write(PROGRAM.replace("echo create >>diary", "touch started; exec sleep 600"))
+    start = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from pathlib import Path; "
+        "from toolchain.stack import main; sys.exit(main(['up', 'dev'], Path.cwd()))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", start], cwd=project.directory, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + SECONDS
+    while not (project.directory / "started").exists():
+        assert process.poll() is None, "up ended before its slow command began"
+        assert time.monotonic() < deadline, "the slow command never began"
+        time.sleep(0.05)
+    # As a terminal does it: to make, to this project's code and to pulumi alike.
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(SECONDS) != 0
+    diary(project)
+
+    project.write(PROGRAM)
+    assert main(["up", "dev"], project.directory) == 0
+    assert diary(project) == ["lab up dev", "create", "report dev"]
