@@ -90,6 +90,11 @@ class Stage:
         steps = [step["op"] for step in self.project.planned() if step["urn"].endswith("::web")]
         return "replace" if any("replace" in step for step in steps) else steps[0]
 
+    @property
+    def squatter(self) -> str:
+        """The name of another container, which is in the way."""
+        return f"{self.name}-squatter"
+
     def clear(self) -> None:
         """Leave nothing on the host, whatever became of the stack."""
-        self.host.run(f"docker rm -fv {self.name}; docker rmi -f {IMAGE} {IMAGE}-other", check=False)
+        self.host.run(f"docker rm -fv {self.name} {self.squatter}; docker rmi -f {IMAGE}", check=False)

@@ -175,19 +175,19 @@ def test_a_container_that_was_stopped_is_started_again(stage: Stage) -> None:
     stage.project.refresh("--expect-no-changes")
 
 
-def test_a_container_that_cannot_start_stays_in_the_state_and_is_put_right(stage: Stage) -> None:
-    # port 22 is the host's own
-    stage.ask(container={"ports": [{"internal": 80, "external": 22}]})
+def test_a_container_that_cannot_start_stays_in_the_state_and_the_next_up_puts_it_right(stage: Stage) -> None:
+    stage.host.run(f"docker pull -q {IMAGE} && docker run -d --name {stage.squatter} -p 8081:80 {IMAGE}")
+    stage.ask(container={"ports": [{"internal": 80, "external": 8081}]})
 
     failed = stage.project.up(check=False)
 
     assert failed.code != 0
     assert "Unable to start container" in failed.text
-    stored = stage.stored()
-    assert stored is not None, "it exists, so the state must know it"
+    assert "port is already allocated" in failed.text
+    assert stage.stored() is not None, "it exists, so the state must know it"
     assert stage.exists()
 
-    stage.ask(container={"ports": [{"internal": 80, "external": 2222}]})
+    stage.host.run(f"docker rm -f {stage.squatter}")
     stage.project.up()
     assert stage.inspected()["State"]["Running"] is True
     stage.project.up("--expect-no-changes")

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from offline_plugins import docker_container_state
+from offline_plugins.docker_connection import Engine
+from offline_plugins.docker_container import Container
 from offline_plugins.values import UNKNOWN, Properties, Secret
 from tests.unit.docker_container_sample import (
     EVERY_ADDRESS,
@@ -174,6 +176,15 @@ def test_an_unknown_image_differs_and_replaces() -> None:
     state, asked = after_create(inspected())
 
     assert difference(state, {**asked, "image": UNKNOWN}) == ({"image"}, {"image"})
+
+
+def test_a_drift_is_shown_against_the_state_and_a_change_against_the_old_inputs() -> None:
+    state, asked = after_create(inspected(State={"Running": False, "ExitCode": 1}), envs=["A=1"])
+    changed = checked(envs=["A=2"])
+
+    found = Container(Engine()).diff(asked, changed, state)
+
+    assert {change.path[0]: change.of_inputs for change in found} == {"mustRun": False, "envs": True}
 
 
 def test_secret_marks_do_not_make_a_difference() -> None:

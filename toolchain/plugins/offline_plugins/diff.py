@@ -21,10 +21,16 @@ class ChangeKind(Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """One property that differs."""
+    """One property that differs.
+
+    `of_inputs` says between what: the old and the new inputs, or else the state and the new inputs (a
+    resource that is no longer as it was made, although the program asks for the same). It decides what a
+    person is shown.
+    """
 
     path: Path
     kind: ChangeKind
+    of_inputs: bool = True
 
 
 def changes(old: Properties, new: Properties) -> list[Change]:

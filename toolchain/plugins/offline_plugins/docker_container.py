@@ -81,7 +81,7 @@ class Container(ResourceHandler):
 
     def diff(self, old_inputs: Properties, new_inputs: Properties, state: Properties) -> list[Change]:
         """What differs from the state, and so from what the last refresh saw."""
-        found = differences(self.spec, _DIFF_RULES, state, new_inputs)
+        found = differences(self.spec, _DIFF_RULES, state, old_inputs, new_inputs)
         name, image = reveal(state).get("name"), reveal(new_inputs).get("image")
         if any(self.replaces(change, state, new_inputs) for change in found) and isinstance(image, str):
             self._successor_images[str(name)] = image

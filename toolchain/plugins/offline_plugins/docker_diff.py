@@ -5,7 +5,7 @@ that are sets have no order, and a computed input that the program leaves out ne
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from offline_plugins.diff import Change, changes
 from offline_plugins.spec import Spec
@@ -26,7 +26,9 @@ class DiffRules:
     left_to_docker: AbstractSet[str] = frozenset()
 
 
-def differences(spec: Spec, rules: DiffRules, state: Properties, inputs: Properties) -> list[Change]:
+def differences(
+    spec: Spec, rules: DiffRules, state: Properties, old_inputs: Properties, inputs: Properties
+) -> list[Change]:
     """Every input that differs from the state, in which a default stands for what is missing."""
     found: list[Change] = []
     before, after = reveal(state), reveal(inputs)
@@ -38,7 +40,11 @@ def differences(spec: Spec, rules: DiffRules, state: Properties, inputs: Propert
         if isinstance(old, list) and isinstance(new, list):
             old = _without_computed(old, new)
         if _normal(old, name, rules) != _normal(new, name, rules):
-            found += changes({name: None if _empty(old) else old}, {name: None if absent else new})
+            of_inputs = not same(name, rules, old_inputs.get(name), new)
+            found += [
+                replace(change, of_inputs=of_inputs)
+                for change in changes({name: None if _empty(old) else old}, {name: None if absent else new})
+            ]
     return found
 
 

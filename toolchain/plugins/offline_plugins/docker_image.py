@@ -100,7 +100,7 @@ class RemoteImage(ResourceHandler):
 
     def diff(self, old_inputs: Properties, new_inputs: Properties, state: Properties) -> list[Change]:
         """What differs from the state, and so from what the last refresh saw."""
-        return differences(self.spec, _DIFF_RULES, state, new_inputs)
+        return differences(self.spec, _DIFF_RULES, state, old_inputs, new_inputs)
 
     async def create(self, call: Call, inputs: Plain) -> Created:
         """Take the image that is there, or pull it."""

@@ -172,7 +172,7 @@ class _Certificate(_InTheStateAlone):
     def diff(self, old_inputs: Properties, new_inputs: Properties, state: Properties) -> list[Change]:
         found = changes(old_inputs, new_inputs)
         if reveal(state).get("readyForRenewal") is True or self._due(new_inputs, state):
-            found.append(Change(("readyForRenewal",), ChangeKind.UPDATE))
+            found.append(Change(("readyForRenewal",), ChangeKind.UPDATE, of_inputs=False))
         return found
 
     def replaces(self, change: Change, state: Properties, new_inputs: Properties) -> bool:
