@@ -8,16 +8,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from toolchain.environment import DEV, state_directory
+from toolchain.half_made import half_made_containers
 from toolchain.stack_locks import Holder, holder, is_running_pulumi, lock_files, read_locks
 from toolchain.steps import say, spoken
 
@@ -104,24 +107,31 @@ class Stack:
         lines = "\n".join(f"    {operation}" for operation in pending)
         say(f"an earlier run was killed in the middle of {len(pending)} operation(s):\n{lines}")
         clear = ["pulumi", "refresh", "--stack", self.name, "--clear-pending-creates"]
+        half_made = half_made_containers(self._deployment())
         if not self.is_dev:
+            removals = [shlex.join(container.removal) for container in half_made]
+            commands = "\n".join(f"    {one}" for one in [*removals, f"toolchain/run {' '.join(clear)}"])
             say(
                 "what they made, if anything, is not in the state. When you have looked, this clears them:\n"
-                f"    toolchain/run {' '.join(clear)}"
+                f"{commands}"
             )
             return
+        for container in half_made:
+            say(f"removing the container {container.name}, which may be there without being in the state")
+            self._must(*container.removal)
         say(f"clearing them: {' '.join(clear)}")
         self._must(*clear, "--yes", "--skip-preview")
 
     def pending_operations(self) -> list[str]:
         """The operations that a killed run left in the state, as `creating urn:…`."""
+        pending = self._deployment().get("pending_operations") or []
+        return [f"{one['type']} {one['resource']['urn']}" for one in pending]
+
+    def _deployment(self) -> dict[str, Any]:
         text = self._output(
             f"the state of {self.name} cannot be read", "stack", "export", "--stack", self.name
         )
-        deployment = json.loads(text).get("deployment") or {}
-        return [
-            f"{one['type']} {one['resource']['urn']}" for one in deployment.get("pending_operations") or []
-        ]
+        return dict(json.loads(text).get("deployment") or {})
 
     def _clear_locks(self) -> None:
         project = str(yaml.safe_load((self.root / "Pulumi.yaml").read_text())["name"])
