@@ -3,6 +3,18 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
+# Programs that the tests run on this machine, and the Debian package of each.
+missing=()
+[ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+command -v ssh-keygen >/dev/null || missing+=(openssh-client)
+command -v openssl >/dev/null || missing+=(openssl)
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "== tests: installing ${missing[*]}"
+    # The run level keeps Debian from starting the server: the tests start one of their own.
+    export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive
+    apt-get -qq update && apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null || exit 1
+fi
+
 summary=""
 failed=0
 for tier in "$@"; do
