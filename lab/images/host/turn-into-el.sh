@@ -25,7 +25,7 @@ systemctl mask systemd-ask-password-console.path systemd-ask-password-wall.path 
     e2scrub_all.timer e2scrub_reap.service fstrim.timer sys-kernel-debug.mount sys-kernel-tracing.mount \
     sys-kernel-config.mount dev-hugepages.mount dev-mqueue.mount
 systemctl disable firewalld.service
-systemctl enable ssh.service lab-prepare.service
+systemctl enable ssh.service
 systemctl set-default multi-user.target
 
 rm -f /etc/ssh/ssh_host_* /etc/machine-id
