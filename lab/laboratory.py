@@ -117,12 +117,16 @@ class Lab:
             list(pool.map(lambda spec: self.host(spec.name).wait_ready(), specs))
         (self.state_dir / "stack.yaml").write_text(yaml.safe_dump(self.stack(), sort_keys=False))
 
+    def drop(self, hosts: Sequence[str]) -> None:
+        """Remove these hosts, where the lab has them; the rest of it stays as it is."""
+        present = set(self.host_names())
+        dropped = [self._container(name) for name in hosts if name in present]
+        if dropped:
+            docker("rm", "-fv", *dropped)
+
     def renew(self, hosts: Sequence[str]) -> None:
         """Replace these hosts by fresh ones: blank, with the same addresses and host keys."""
-        present = set(self.host_names())
-        old = [self._container(name) for name in hosts if name in present]
-        if old:
-            docker("rm", "-fv", *old)
+        self.drop(hosts)
         self.up(hosts)
 
     def down(self) -> None:

@@ -1,17 +1,14 @@
-"""A lab of the test run's own, and stacks of the project's program on it."""
+"""A lab of the test run's own."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from lab import Lab
-from tests.pulumi_project import Project
 
-StackMaker: TypeAlias = Callable[..., Project]
 LAB_TEST_SECONDS = 600
 
 
@@ -26,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab for the whole run, with mirror-1, client-1 and client-2; removed at the end, however that comes.
 
-    A test that needs other hosts asks for them by `lab.up([...])`, and for blank ones by `lab.renew([...])`.
+    A test that needs other hosts takes them by `guests`, one that needs blank ones by `lab.renew([…])`.
     """
     own = Lab(f"test-{os.getpid()}", tmp_path_factory.mktemp("lab"))
     try:
@@ -37,14 +34,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def stack(lab: Lab, clone_project: Callable[[Mapping[str, object]], Project]) -> StackMaker:
-    """Makes a stack of this project's program on the lab: `stack(mirrors=[…], clients=[…], tls={…}, …)`.
+def guests(lab: Lab) -> Iterator[Callable[..., None]]:
+    """Has the hosts of these names: `guests("stranger")`. Those that were not there before are blank.
 
-    Keywords beside `mirrors` and `clients` (names of hosts) replace whole sections of the configuration.
+    They go at the end of the test: the hosts of a machine share what is scarce there.
     """
+    invited: set[str] = set()
 
-    def make(mirrors: Sequence[str], clients: Sequence[str], **sections: object) -> Project:
-        settings = {**lab.stack(mirrors, clients), **sections}
-        return clone_project({f"registry-cache:{key}": value for key, value in settings.items()})
+    def invite(*names: str) -> None:
+        standing = set(lab.host_names())
+        invited.update(name for name in names if name not in standing)
+        lab.up(names)
 
-    return make
+    yield invite
+    lab.drop(sorted(invited))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ UNTIL_RELOADED = (
 MIRROR_IS_UPSTREAM = '{"registry-mirrors": ["https://registry-1.docker.io"]}\n'
 
 
-def test_a_reboot_keeps_files_addresses_and_containers(lab: Lab) -> None:
-    lab.up(["client-1"])
+def test_a_reboot_keeps_files_addresses_and_containers(lab: Lab, guests: Callable[..., None]) -> None:
+    guests("client-1")
     host = lab.host("client-1")
     host.run("echo kept >/var/lib/kept")
     host.run("docker rm -f web; docker run -d --name web --restart always -p 8080:80 nginx")
@@ -50,8 +51,8 @@ def test_another_host_key_than_the_pinned_one_is_refused(lab: Lab, tmp_path: Pat
     assert host.host_key in shown.stdout, "and the pinned one is what the host shows"
 
 
-def test_the_sudo_user_gets_in_and_root_does_not(lab: Lab) -> None:
-    lab.up(["operated"])
+def test_the_sudo_user_gets_in_and_root_does_not(lab: Lab, guests: Callable[..., None]) -> None:
+    guests("operated")
     host = lab.host("operated")
     as_root = dataclasses.replace(host, spec=dataclasses.replace(host.spec, user="root"))
 
@@ -61,8 +62,8 @@ def test_the_sudo_user_gets_in_and_root_does_not(lab: Lab) -> None:
         as_root.run("true")
 
 
-def test_a_host_behind_a_jump_host_refuses_all_other_ways(lab: Lab) -> None:
-    lab.up(["behind-jump"])
+def test_a_host_behind_a_jump_host_refuses_all_other_ways(lab: Lab, guests: Callable[..., None]) -> None:
+    guests("behind-jump")
     host = lab.host("behind-jump")
 
     assert host.run("hostname").stdout == "behind-jump\n"
@@ -70,8 +71,10 @@ def test_a_host_behind_a_jump_host_refuses_all_other_ways(lab: Lab) -> None:
         dataclasses.replace(host, jump=None).run("true")
 
 
-def test_a_light_host_pulls_through_its_mirror_and_nowhere_else(lab: Lab) -> None:
-    lab.up(["light-1"])
+def test_a_light_host_pulls_through_its_mirror_and_nowhere_else(
+    lab: Lab, guests: Callable[..., None]
+) -> None:
+    guests("light-1")
     host = lab.host("light-1")
     lab.upstream.forget()
 

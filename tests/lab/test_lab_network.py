@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 import pytest
 
@@ -11,8 +12,10 @@ from lab import Lab
 NGINX = "docker.io/library/nginx:latest"
 
 
-def test_a_stranger_reaches_a_published_port_by_both_ip_versions_where_nothing_limits_it(lab: Lab) -> None:
-    lab.up(["client-1", "stranger"])
+def test_a_stranger_reaches_a_published_port_by_both_ip_versions_where_nothing_limits_it(
+    lab: Lab, guests: Callable[..., None]
+) -> None:
+    guests("client-1", "stranger")
     server, stranger = lab.host("client-1"), lab.host("stranger")
     server.run(f"docker rm -f web; docker run -d --name web -p 8080:80 {NGINX}")
 
@@ -22,8 +25,8 @@ def test_a_stranger_reaches_a_published_port_by_both_ip_versions_where_nothing_l
     server.run("docker rm -f web")
 
 
-def test_only_the_stranger_is_outside_the_allowed_networks(lab: Lab) -> None:
-    lab.up(["mirror-1", "client-1", "client-2", "stranger"])
+def test_only_the_stranger_is_outside_the_allowed_networks(lab: Lab, guests: Callable[..., None]) -> None:
+    guests("mirror-1", "client-1", "client-2", "stranger")
     allowed = [ipaddress.ip_network(text) for text in lab.network.allowed]
 
     def inside(address: str) -> bool:

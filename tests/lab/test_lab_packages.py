@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from lab import Lab, LabError
@@ -15,8 +17,10 @@ gpgkey=https://download.docker.com/linux/rhel/gpg
 """
 
 
-def test_docker_installs_from_the_real_address_with_its_signatures_checked(lab: Lab) -> None:
-    lab.renew(["blank-el9"])
+def test_docker_installs_from_the_real_address_with_its_signatures_checked(
+    lab: Lab, guests: Callable[..., None]
+) -> None:
+    guests("blank-el9")
     host = lab.host("blank-el9")
     source = "https://download.docker.com/linux/rhel/docker-ce.repo"
     host.run(f"curl -fsS -o /etc/yum.repos.d/docker-ce.repo {source}")
@@ -29,8 +33,8 @@ def test_docker_installs_from_the_real_address_with_its_signatures_checked(lab: 
     assert host.run("rpm -q --qf '%{VERSION}' docker-ce").stdout == "28.5.2", "the newer one is an upgrade"
 
 
-def test_a_package_that_another_key_signed_is_refused(lab: Lab) -> None:
-    lab.up(["blank-el9"])
+def test_a_package_that_another_key_signed_is_refused(lab: Lab, guests: Callable[..., None]) -> None:
+    guests("blank-el9")
     host = lab.host("blank-el9")
     host.run("cat >/etc/yum.repos.d/forged.repo", FORGED_REPOSITORY.format(gpgcheck=1))
 
@@ -44,8 +48,10 @@ def test_a_package_that_another_key_signed_is_refused(lab: Lab) -> None:
     host.run("yum remove -y -q lab-forged && rm /etc/yum.repos.d/forged.repo")
 
 
-def test_an_el7_host_has_a_dead_mirror_list_and_a_vault_that_answers(lab: Lab) -> None:
-    lab.renew(["blank-el7"])
+def test_an_el7_host_has_a_dead_mirror_list_and_a_vault_that_answers(
+    lab: Lab, guests: Callable[..., None]
+) -> None:
+    guests("blank-el7")
     host = lab.host("blank-el7")
 
     dead = host.run("yum install -y nftables", check=False)
@@ -72,8 +78,10 @@ def test_dockers_repository_stops_early_where_the_real_one_does(lab: Lab, path: 
     assert listed.stdout.strip() == newest
 
 
-def test_docker_does_not_start_on_el10_without_the_extra_kernel_modules(lab: Lab) -> None:
-    lab.renew(["blank-el10"])
+def test_docker_does_not_start_on_el10_without_the_extra_kernel_modules(
+    lab: Lab, guests: Callable[..., None]
+) -> None:
+    guests("blank-el10")
     host = lab.host("blank-el10")
     source = "https://download.docker.com/linux/rhel/docker-ce.repo"
     host.run(f"curl -fsS -o /etc/yum.repos.d/docker-ce.repo {source}")
@@ -87,8 +95,10 @@ def test_docker_does_not_start_on_el10_without_the_extra_kernel_modules(lab: Lab
     host.run("systemctl start docker && docker info")
 
 
-def test_iptables_can_be_in_a_place_that_a_login_does_not_search(lab: Lab) -> None:
-    lab.up(["mirror-3"])
+def test_iptables_can_be_in_a_place_that_a_login_does_not_search(
+    lab: Lab, guests: Callable[..., None]
+) -> None:
+    guests("mirror-3")
     host = lab.host("mirror-3")
 
     assert host.run("command -v iptables", check=False).code != 0

@@ -78,13 +78,11 @@ def test_the_stack_file_names_every_mirror_and_client_with_its_pinned_key(lab: L
     lab.up(["mirror-1", "client-1", "client-2"])
     stack = yaml.safe_load((lab.state_dir / "stack.yaml").read_text())
 
-    assert stack["mirrors"] == [
-        {
-            "name": "mirror-1",
-            "address": lab.host("mirror-1").address,
-            "hostKey": lab.host("mirror-1").host_key,
-        }
-    ]
+    assert {
+        "name": "mirror-1",
+        "address": lab.host("mirror-1").address,
+        "hostKey": lab.host("mirror-1").host_key,
+    } in stack["mirrors"]
     assert {client["name"] for client in stack["clients"]} >= {"client-1", "client-2"}
     assert stack["registry"]["image"] == lab.registry_images["3"]
     assert (lab.state_dir.stat().st_mode & 0o777) == 0o700
