@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import pytest
-
 from tests.pulumi_project import Project
 
 Projects = Callable[..., Project]
@@ -69,46 +67,58 @@ def test_a_host_that_does_not_answer_fails_the_first_operation_with_what_ssh_sai
     assert not [found for found in project.resources() if found["type"].startswith("docker:")]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ("privileged=True", "'privileged' is an input of the official plugin that this offline plugin"),
-        ("uploads=[{'file': '/x', 'content': 'y'}]", "'uploads' is an input of the official plugin"),
-        (
-            "mounts=[{'type': 'volume', 'target': '/x', 'volume_options': {'no_copy': True}}]",
-            "'mounts[0].volumeOptions' is an input of the official plugin",
-        ),
-        ("restart='sometimes'", "'restart' must be one of no, on-failure, always, unless-stopped"),
-        ("ports=[{'external': 443}]", "the required input 'ports[0].internal' is missing"),
-        ("healthcheck={'interval': '30'}", "'30' is no duration; write it like 30s"),
-    ],
-)
-def test_an_input_that_is_refused_or_wrong_is_named_in_the_preview(
-    pulumi_project: Projects, arguments: str, reason: str
-) -> None:
+def test_every_input_that_is_refused_or_wrong_is_named_in_one_preview(pulumi_project: Projects) -> None:
+    arguments = """
+    privileged=True,
+    uploads=[{'file': '/x', 'content': 'y'}],
+    mounts=[{'type': 'volume', 'target': '/x', 'volume_options': {'no_copy': True}}],
+    restart='sometimes',
+    ports=[{'external': 443}]"""
+
     failed = pulumi_project(CONTAINER.replace("{arguments}", arguments)).preview(check=False)
 
     assert failed.code != 0
-    assert reason in failed.text
+    for reason in (
+        "'privileged' is an input of the official plugin that this offline plugin",
+        "'uploads' is an input of the official plugin",
+        "'mounts[0].volumeOptions' is an input of the official plugin",
+        "'restart' must be one of no, on-failure, always, unless-stopped",
+        "the required input 'ports[0].internal' is missing",
+    ):
+        assert reason in failed.text
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        (
-            "registry_auth=[{'address': 'ghcr.io', 'username': 'u', 'password': 's3cret'}]",
-            "'registryAuth' is an input of the official plugin",
-        ),
-        ("cert_path='/certs'", "'certPath' is an input of the official plugin"),
-        ("host='npipe:////./pipe/docker'", "'host' is 'npipe:////./pipe/docker'; it must begin with ssh://"),
-        ("ssh_opts='-v'", "'sshOpts' must be a list"),
-    ],
-)
-def test_a_setting_that_is_refused_or_wrong_is_named(
-    pulumi_project: Projects, arguments: str, reason: str
-) -> None:
+def test_a_time_that_is_none_is_named_with_its_place(pulumi_project: Projects) -> None:
+    program = CONTAINER.replace("{arguments}", "healthcheck={'interval': '30'}")
+
+    failed = pulumi_project(program).preview(check=False)
+
+    assert failed.code != 0
+    assert "'healthcheck.interval': '30' is no duration; write it like 30s" in failed.text
+
+
+def test_every_setting_that_is_refused_or_wrong_is_named_without_its_value(pulumi_project: Projects) -> None:
+    arguments = """
+    registry_auth=[{'address': 'ghcr.io', 'username': 'u', 'password': 's3cret'}],
+    cert_path='/certs',
+    ssh_opts='-v'"""
+
     failed = pulumi_project(PROVIDER.replace("{arguments}", arguments)).preview(check=False)
 
     assert failed.code != 0
-    assert reason in failed.text
+    for reason in (
+        "'registryAuth' is an input of the official plugin",
+        "'certPath' is an input of the official plugin",
+        "'sshOpts' must be a list",
+    ):
+        assert reason in failed.text
     assert "s3cret" not in failed.text
+
+
+def test_a_host_that_cannot_be_one_is_named(pulumi_project: Projects) -> None:
+    program = PROVIDER.replace("{arguments}", "host='npipe:////./pipe/docker'")
+
+    failed = pulumi_project(program).preview(check=False)
+
+    assert failed.code != 0
+    assert "'host' is 'npipe:////./pipe/docker'; it must begin with ssh://" in failed.text
