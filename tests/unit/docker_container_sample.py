@@ -171,7 +171,7 @@ VALUES: Properties = {
     ],
     "wait": True,
     "waitTimeout": 5,
-    "workingDir": "/work",
+    "workingDir": "/home",
 }
 
 

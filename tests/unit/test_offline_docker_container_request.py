@@ -21,7 +21,7 @@ def test_every_input_reaches_docker_as_its_api_has_it() -> None:
         "Cmd": ["serve", "/etc/config.yml"],
         "Entrypoint": ["/bin/registry"],
         "User": "1000:1000",
-        "WorkingDir": "/work",
+        "WorkingDir": "/home",
         "StopSignal": "SIGINT",
         "StopTimeout": 20,
         "Labels": {"a": "1", "b": "2"},
