@@ -200,8 +200,9 @@ async def _run_on(
             channel.write_eof()
         await session.ended.wait()
     except asyncio.CancelledError:
-        await asyncio.shield(_end_processes(connection, session))
-        if session.failure is not None:
+        # A command that was cut short may still end with status 0: its children ended before it.
+        interrupted = await asyncio.shield(_end_processes(connection, session))
+        if interrupted or session.failure is not None:
             raise
         # it was done before the cancellation reached it: the effect is there, so the state must be too
         task = asyncio.current_task()
@@ -213,14 +214,20 @@ async def _run_on(
         raise command_error(session.failure, command, output)
 
 
-async def _end_processes(connection: "SSHClientConnection", session: _Session) -> None:
-    """End what the session started on the host; gives up where the host no longer answers."""
+async def _end_processes(connection: "SSHClientConnection", session: _Session) -> bool:
+    """End what the session started on the host, and tell whether there was anything to end.
+
+    Gives up where the host no longer answers.
+    """
     import asyncssh
 
+    interrupted = False
     if not session.opened:
-        return
+        return interrupted
     with contextlib.suppress(asyncssh.Error, OSError, TimeoutError):
         async with asyncio.timeout(_END_WAIT):
             script = _END_SCRIPT.read_text(encoding="utf-8")
-            await connection.run("exec sh -s", input=script, check=False)
+            done = await connection.run("exec sh -s", input=script, check=False)
+            interrupted = "interrupted" in str(done.stdout)
             await session.ended.wait()
+    return interrupted

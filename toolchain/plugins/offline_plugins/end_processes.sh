@@ -1,7 +1,7 @@
 #!/bin/sh
 # Ends the processes of the other sessions of this SSH connection; run by command_remote.py when a command is
 # cancelled, over the very connection that the command runs on. Every process below this connection's sshd
-# gets TERM, and KILL after 2 s, except this script and what it starts.
+# gets TERM, and KILL after 2 s, except this script and what it starts. Says so where there was one.
 set -u
 
 # the nearest ancestor named sshd (sshd-session from OpenSSH 9.8 on) belongs to this connection alone
@@ -40,6 +40,7 @@ signal_all() {
 
 targets=$(started_by_connection)
 [ -n "$targets" ] || exit 0
+echo interrupted
 signal_all TERM
 tries=0
 while [ "$tries" -lt 20 ]; do
