@@ -132,6 +132,7 @@ def declare_verifications(
                 cache=hub[0],
                 image=settings.verification.image,
                 ca=first.certificate.ca if first.certificate else None,
+                networks=settings.access.networks,
             ),
         ).proof
         for client in clients

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -17,7 +18,10 @@ from components.registry_cache import RegistryCache
 
 @dataclass(frozen=True)
 class VerificationArgs:
-    """The client, the cache that it must be seen at, and the image that it pulls."""
+    """The client, the cache that it must be seen at, and the image that it pulls.
+
+    ``networks`` may reach the cache. They tell the pull nothing, but others ask for another proof.
+    """
 
     client: MirrorClient
     client_host: Host
@@ -25,6 +29,7 @@ class VerificationArgs:
     cache: RegistryCache
     image: str
     ca: pulumi.Input[str] | None
+    networks: Sequence[str]
 
 
 class Verification(pulumi.ComponentResource):
@@ -47,6 +52,8 @@ class Verification(pulumi.ComponentResource):
                     "container_id": container_id,
                     "data_directory": args.cache.data_directory,
                     "ca": ca,
+                    "mirrors": list(args.client.mirror_urls),
+                    "networks": list(args.networks),
                 },
                 indent=1,
             )

@@ -58,7 +58,8 @@ def weigh(
 ) -> Evidence:
     """Finds one pull of ``repository`` between the marks that carry ``nonce``.
 
-    The first mark shows as whom the client appears here, behind whatever translates addresses.
+    The marks show as whom the client appears here, behind whatever translates addresses: by IPv4 as
+    one, by IPv6 as another.
     ``stored`` gives for each blob when the cache finished writing it (seconds since 1970, None
     where it is not there yet), ``began`` is when the pull began by the same clock.
     """
@@ -67,8 +68,8 @@ def weigh(
     marks = [request for request in requests if f"proof={nonce}.begin" in request.uri]
     if not marks:
         return Evidence(False, 0, frozenset(), frozenset(), ())
-    client = marks[0].client
-    own = [request for request in requests if request.client == client and request.status < 400]
+    clients = {mark.client for mark in marks}
+    own = [request for request in requests if request.client in clients and request.status < 400]
     manifests = [r for r in own if (m := _MANIFEST.match(r.uri)) and m["repository"] == repository]
     blobs = {m["digest"] for r in own if (m := _BLOB.match(r.uri)) and m["repository"] == repository}
     fetched = {digest for digest in blobs if (written := stored.get(digest)) is None or written >= began}

@@ -10,18 +10,42 @@
 
 action=$1 hub_urls=$2 trusted_urls=$3 hosts_toml=$4
 CERTS=/etc/docker/certs.d
-DAEMON_JSON=/etc/docker/daemon.json
+# Where it is a link, what it points to is edited and put back.
+DAEMON_JSON=$(readlink -m /etc/docker/daemon.json)
 HOSTS_TOML=$CERTS/docker.io/hosts.toml
 CA=/etc/docker/registry-cache-ca.crt
-WROTE=$RECORDS/client-wrote
+KNOWN=$RECORDS/client-known
 MANAGED=$RECORDS/client-mirrors
 TRUSTED=$RECORDS/client-trusted
 
-daemon_json() { # check|merge|remove URL…
+daemon_json() { # FILE check|merge|remove URL…
   local python
   python=$(command -v python3 /usr/libexec/platform-python python2 python | head -n 1)
   [ -n "$python" ] || die "no Python on this host to edit $DAEMON_JSON with: install python3"
-  "$python" "$SCRIPTS/daemon_json.py" "$1" "$DAEMON_JSON" "${@:2}"
+  "$python" "$SCRIPTS/daemon_json.py" "$2" "$1" "${@:3}"
+}
+
+digest() { if [ -e "$1" ]; then sha256sum <"$1"; else echo absent; fi; } # path
+
+# Every text of daemon.json that was not somebody's edit is known before it is written.
+edit() { # merge|remove URL…
+  local next=$RECORDS/daemon.json.next
+  rm -f "$next"
+  [ ! -e "$DAEMON_JSON" ] || cp "$DAEMON_JSON" "$next"
+  daemon_json "$next" "$@" >/dev/null
+  digest "$next" >>"$KNOWN"
+  rm -f "$next"
+  outcome=$(daemon_json "$DAEMON_JSON" "$@")
+}
+
+# An edit of somebody's must outlive us, and so is noted before we write over it.
+note_edits() {
+  if [ ! -e "$KNOWN" ]; then
+    digest "$DAEMON_JSON" >"$KNOWN.new"
+    mv -f "$KNOWN.new" "$KNOWN"
+  elif ! grep -qxF "$(digest "$DAEMON_JSON")" "$KNOWN"; then
+    sed -i '1s/.*/edited/' "$KNOWN"
+  fi
 }
 
 live_mirrors() { docker info -f '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}' | sed 's,/$,,'; }
@@ -78,8 +102,12 @@ case $action in
   apply)
     ca=$(cat)
     command -v docker >/dev/null || die "this client has no Docker: give it \`docker: install\` in the stack's clients, or take it out"
-    daemon_json check >/dev/null
+    daemon_json "$DAEMON_JSON" check >/dev/null
+    # Docker starts with neither of the two where both name mirrors.
+    ! pgrep -f '^[^ ]*dockerd .*--registry-mirror' >/dev/null ||
+      die "Docker has --registry-mirror on its command line here, and would not start with mirrors in $DAEMON_JSON as well: take it out there (systemctl cat docker)"
     keep_undo "$hub_urls" "$trusted_urls" "$hosts_toml"
+    note_edits
     remember "$DAEMON_JSON"
     old=''
     if [ -e "$MANAGED" ]; then old=$(cat "$MANAGED"); fi
@@ -102,11 +130,10 @@ case $action in
       case " $hub_urls " in *" $url "*) ;; *) gone+=("$url") ;; esac
     done
     printf '%s\n' "$hub_urls $old" >"$MANAGED"
-    [ ${#gone[@]} -eq 0 ] || daemon_json remove "${gone[@]}" >/dev/null
+    [ ${#gone[@]} -eq 0 ] || edit remove "${gone[@]}"
     # shellcheck disable=SC2086  # a list of URLs
-    outcome=$(daemon_json merge $hub_urls)
+    edit merge $hub_urls
     printf '%s\n' "$hub_urls" >"$MANAGED"
-    sha256sum <"$DAEMON_JSON" >"$WROTE"
     reload
     # shellcheck disable=SC2086
     until_live present $hub_urls
@@ -116,28 +143,29 @@ case $action in
   restore)
     mirrors=$hub_urls
     if [ -e "$MANAGED" ]; then mirrors=$(cat "$MANAGED"); fi
-    untouched=no
-    if [ -e "$WROTE" ] && [ -e "$DAEMON_JSON" ] && [ "$(sha256sum <"$DAEMON_JSON")" = "$(cat "$WROTE")" ]; then untouched=yes; fi
+    note_edits
     if [ -e "$DAEMON_JSON" ] && command -v docker >/dev/null; then
       # The running daemon forgets a mirror only by a list without it, not by a missing list.
       # shellcheck disable=SC2086
-      daemon_json remove --keep-list $mirrors >/dev/null
+      edit remove --keep-list $mirrors
       reload
       # shellcheck disable=SC2086
       until_live absent $mirrors
     fi
-    if [ "$untouched" = yes ] || [ ! -e "$DAEMON_JSON" ]; then
-      put_back "$DAEMON_JSON"
-    else
-      # Somebody edited the file since: their edits stay, ours go.
+    if [ "$(head -n 1 "$KNOWN")" = edited ]; then
+      # Their edits stay, ours go.
       # shellcheck disable=SC2086
-      daemon_json remove $mirrors >/dev/null
+      [ ! -e "$DAEMON_JSON" ] || edit remove $mirrors
       forget "$DAEMON_JSON"
+    else
+      put_back "$DAEMON_JSON"
     fi
+    # Somebody may have had the same mirror before us.
+    reload
     put_back "$HOSTS_TOML"
     put_back "$CA"
     distrust_all_but ''
-    rm -f "$MANAGED" "$WROTE"
+    rm -f "$MANAGED" "$KNOWN"
     forget_undo
     echo "$DAEMON_JSON: as before"
     ;;

@@ -11,7 +11,15 @@ SCRIPTS=${0%/*}
 RECORDS=${SCRIPTS%/*}
 BEFORE=$RECORDS/before
 UNDO=$RECORDS/undo
+DIRECTORIES=$RECORDS/directories
 outcome=
+
+# A killed `up` may have left a script running here: this one waits until it is through.
+# Descriptor 9 is the lock; what a script runs in turn (leave.sh) has it already.
+if ! { true >&9; } 2>/dev/null; then
+  exec 9>>"$RECORDS/lock"
+  flock 9
+fi
 
 die() {
   printf '%s: %s\n' "$STEP" "$*" >&2
@@ -44,17 +52,18 @@ remember() { # path
     mv -f "$record.new" "$record"
     return 0
   fi
+  # Whatever makes these directories makes them for us, from the deepest one up.
   dir=$(dirname "$1")
   while [ ! -d "$dir" ]; do
-    printf '%s\n' "$dir"
+    printf '%s\n' "$dir" >>"$DIRECTORIES"
     dir=$(dirname "$dir")
-  done >"$record.absent.new"
-  mv -f "$record.absent.new" "$record.absent"
+  done
+  : >"$record.absent"
 }
 
-# Puts back what stood at a path, and takes away the directories that were made for it.
+# Puts back what stood at a path, and takes away the directories that were made for it or others of ours.
 put_back() { # path
-  local record dir
+  local record
   record=$(record_of "$1")
   if [ -e "$record" ]; then
     cp -a "$record" "$1.registry-cache"
@@ -62,11 +71,18 @@ put_back() { # path
     rm -f "$record"
   elif [ -e "$record.absent" ]; then
     rm -f "$1"
-    while read -r dir; do
-      rmdir "$dir" 2>/dev/null || true
-    done <"$record.absent"
     rm -f "$record.absent"
   fi
+  remove_empty_directories
+}
+
+remove_empty_directories() {
+  local dir
+  [ -e "$DIRECTORIES" ] || return 0
+  # In reverse order the deeper ones come first.
+  while read -r dir; do
+    rmdir "$dir" 2>/dev/null || true
+  done < <(LC_ALL=C sort -ru "$DIRECTORIES")
 }
 
 # Gives up what is known of a path: it stays as it is now.

@@ -5,15 +5,29 @@
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 url=$1 image=$2 nonce=$3
-ca=$(mktemp)
-trap 'rm -f "$ca"' EXIT
-cat >"$ca"
-curl_options=(--silent --show-error --max-time 10 --noproxy '*' -o /dev/null)
-[ ! -s "$ca" ] || curl_options+=(--cacert "$ca")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cat >"$work/ca"
+curl_options=(--silent --show-error --connect-timeout 5 --max-time 10 --noproxy '*' -o /dev/null -w '%{http_code}')
+[ ! -s "$work/ca" ] || curl_options+=(--cacert "$work/ca")
 
+ask() { # 4|6 event: leaves curl's answer and its exit code in files
+  local status=0
+  curl "-$1" "${curl_options[@]}" "$url/v2/?proof=$nonce.$2" >"$work/answer$1" 2>&1 || status=$?
+  echo "$status" >"$work/status$1"
+}
+
+# Docker may take either way to a mirror that has addresses of both kinds, so both are marked.
 mark() { # event
-  local status=0 answer
-  answer=$(curl "${curl_options[@]}" -w '%{http_code}' "$url/v2/?proof=$nonce.$1" 2>&1) || status=$?
+  local status answer way=4
+  ask 4 "$1" &
+  ask 6 "$1"
+  wait
+  # 6: there is no address of that kind.
+  if [ "$(cat "$work/status4")" = 6 ] || [ "$(cat "$work/status6")" = 0 ]; then way=6; fi
+  if [ "$(cat "$work/status4")" = 0 ] && [ "$(cat "$work/answer4")" = 200 ]; then way=4; fi
+  status=$(cat "$work/status$way")
+  answer=$(cat "$work/answer$way")
   case $status in
     0) [ "$answer" = 200 ] || { echo "broken the mirror answers $answer at $url/v2/" && exit 0; } ;;
     6) echo "broken the mirror's name does not resolve on this client: $answer" && exit 0 ;;

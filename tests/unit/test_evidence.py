@@ -53,6 +53,12 @@ def test_a_request_that_is_not_this_pull_proves_nothing(inside: str) -> None:
     assert not weigh(marked(inside), {}, NONCE, "library/nginx", 0).went_through
 
 
+def test_a_client_with_addresses_of_both_kinds_is_known_by_either() -> None:
+    lines = [line("172.17.0.1", f"/v2/?proof={NONCE}.begin")]
+    lines += marked(line("192.0.2.9", "/v2/library/nginx/manifests/latest"))
+    assert weigh(lines, {}, NONCE, "library/nginx", 0).went_through
+
+
 def test_a_log_without_the_mark_shows_that_the_client_reached_something_else() -> None:
     assert not weigh([line("192.0.2.9", "/v2/")], {}, NONCE, "library/nginx", 0).seen
 
