@@ -36,7 +36,8 @@ def ensure_images(hosts: Iterable[Piece]) -> dict[str, Built]:
     pieces = {piece.name: piece for piece in (*SHARED, *hosts)}
     with locked(cache):
         for left in cache.glob(f"{UNFINISHED}*"):
-            shutil.rmtree(left)
+            # A build.sh whose parent was killed may still write there.
+            shutil.rmtree(left, ignore_errors=True)
         present = frozenset(docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").splitlines())
         futures: dict[str, Future[Built]] = {}
         # One thread a piece: each waits for its needs, which come before it in the table.

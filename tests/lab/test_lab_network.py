@@ -12,7 +12,7 @@ from lab import Lab
 NGINX = "docker.io/library/nginx:latest"
 
 
-def test_a_stranger_reaches_a_published_port_by_both_ip_versions_where_nothing_limits_it(
+def test_a_stranger_reaches_an_unlimited_port_by_both_ip_versions(
     lab: Lab, guests: Callable[..., None]
 ) -> None:
     guests("client-1", "stranger")
