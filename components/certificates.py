@@ -172,8 +172,8 @@ class IssuedCertificate(pulumi.ComponentResource):
 class IssuedBefore:
     """What the last ``up`` of this stack issued, read from the stack's own outputs.
 
-    The engine does not ask a provider about a resource whose inputs are unchanged, so the tls
-    provider's early renewal never happens in a plain ``up`` (pulumi-tls#39). The decision is
+    Not every engine asks the tls provider about a certificate whose inputs are unchanged
+    (pulumi-tls#39), and then its early renewal never happens in a plain ``up``. The decision is
     made here, from the end that the last ``up`` exported, and reaches the provider as an input.
     """
 
