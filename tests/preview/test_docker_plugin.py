@@ -1,4 +1,4 @@
-"""The offline docker plugin through the real CLI, as far as it goes without any Docker: checks and previews."""
+"""The offline docker plugin through the real CLI, as far as that goes without Docker: checks and previews."""
 
 from collections.abc import Callable
 
@@ -63,7 +63,10 @@ def test_a_host_that_does_not_answer_fails_the_first_operation_with_what_ssh_sai
     failed = project.up(check=False)
 
     assert failed.code != 0
-    assert f"ssh to {NOBODY_THERE} failed: ssh: connect to host 127.0.0.1 port 1: Connection refused" in failed.text
+    assert (
+        f"ssh to {NOBODY_THERE} failed: ssh: connect to host 127.0.0.1 port 1: Connection refused"
+        in failed.text
+    )
     assert not [found for found in project.resources() if found["type"].startswith("docker:")]
 
 

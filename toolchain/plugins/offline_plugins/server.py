@@ -257,7 +257,8 @@ def _diff_response(difference: lifecycle.Difference) -> provider_pb2.DiffRespons
     kind = provider_pb2.PropertyDiff.Kind
     detailed = {
         path_text(change.path): provider_pb2.PropertyDiff(
-            kind=kind.Value(f"{change.kind.value}_REPLACE" if replaces else change.kind.value), inputDiff=change.of_inputs
+            kind=kind.Value(f"{change.kind.value}_REPLACE" if replaces else change.kind.value),
+            inputDiff=change.of_inputs,
         )
         for change, replaces in difference.changes
     }
