@@ -12,6 +12,8 @@ INSTALLED=$RECORDS/docker-engine-installed
 ENABLED=$RECORDS/docker-engine-enabled
 JOINED=$RECORDS/docker-engine-group-member
 packages=(docker-ce docker-ce-cli containerd.io)
+# What yum may bring along with them, as weak dependencies or as told below.
+companions=(docker-ce-rootless-extras docker-buildx-plugin docker-compose-plugin kernel-modules-extra)
 
 # CentOS 7's mirror list is gone and its packages moved to the vault
 # (https://www.centos.org/centos-linux-eol/).
@@ -63,6 +65,26 @@ install_engine() {
   fi
 }
 
+# Docker's own packages restart the service at an upgrade; this is for those that do not.
+restart_if_replaced() {
+  local unit pid
+  for unit in containerd docker; do
+    pid=$(systemctl show -p MainPID "$unit" | cut -d= -f2)
+    case $(readlink "/proc/$pid/exe" 2>/dev/null) in
+      *' (deleted)') systemctl restart "$unit" ;;
+    esac
+  done
+}
+
+remove_engine() {
+  local package came=()
+  for package in "${packages[@]}" "${companions[@]}"; do
+    if rpm -q "$package" >/dev/null && ! grep -qxF "$package" "$INSTALLED"; then came+=("$package"); fi
+  done
+  systemctl disable -q --now docker.service docker.socket || true
+  [ ${#came[@]} -eq 0 ] || yum remove -y -q "${came[@]}" >&2
+}
+
 case $action in
   apply)
     keep_undo "${version:--}" "$keep" "${member:--}"
@@ -70,8 +92,12 @@ case $action in
       cat >/dev/null
       echo "Docker $(dockerd --version | sed 's/.*version \([^,]*\),.*/\1/') was here before and stays"
     else
-      touch "$INSTALLED"
+      if [ ! -e "$INSTALLED" ]; then
+        rpm -qa --qf '%{NAME}\n' >"$INSTALLED.new"
+        mv -f "$INSTALLED.new" "$INSTALLED"
+      fi
       install_engine
+      restart_if_replaced
     fi
     if ! systemctl is-enabled -q docker; then
       [ -e "$INSTALLED" ] || touch "$ENABLED"
@@ -81,7 +107,7 @@ case $action in
       journalctl -u docker -n 20 --no-pager >&2
       die "docker.service does not start: the lines above are its last words"
     }
-    if [ -n "$member" ] && ! id -nG "$member" | tr ' ' '\n' | grep -qx docker; then
+    if [ -n "$member" ] && [[ " $(id -nG "$member") " != *" docker "* ]]; then
       usermod -aG docker "$member"
       echo "$member" >"$JOINED"
       echo "$member joined the group docker"
@@ -93,8 +119,7 @@ case $action in
       rm -f "$JOINED"
     fi
     if [ -e "$INSTALLED" ] && [ "$keep" = no ]; then
-      systemctl disable -q --now docker.service docker.socket || true
-      yum remove -y -q "${packages[@]}" >&2
+      remove_engine
     fi
     if [ -e "$ENABLED" ]; then systemctl disable -q docker; fi
     rm -f "$INSTALLED" "$ENABLED"

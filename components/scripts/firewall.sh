@@ -11,9 +11,9 @@ networks6=("$@")
 RULES=/etc/registry-cache/firewall.nft
 UNIT=/etc/systemd/system/registry-cache-firewall.service
 OPENED=$RECORDS/firewall-opened
+WROTE=$RECORDS/firewall-wrote
 IP6TABLES=/etc/sysconfig/ip6tables
 ZONES=/etc/firewalld/zones
-ZONE_WROTE=$RECORDS/firewall-zone-wrote
 
 unit() {
   cat <<'UNIT'
@@ -50,69 +50,112 @@ wanted_openings() {
 rich_rule() { printf 'rule family="ipv6" source address="%s" port port="%s" protocol="tcp" accept' "$1" "$2"; }
 input_rule() { printf -- 'INPUT -s %s -p tcp -m tcp --dport %s -m comment --comment registry-cache -j ACCEPT' "$1" "$2"; }
 
-open_in_firewalld() { # network port
-  local rule zone
-  rule=$(rich_rule "$1" "$2")
-  firewall-cmd -q --permanent --query-rich-rule="$rule" && return 0
-  zone=$ZONES/$(firewall-cmd --get-default-zone).xml
-  remember "$zone"
-  remember "$zone.old"
-  echo "firewalld $1 $2" >>"$OPENED"
-  firewall-cmd -q --permanent --add-rich-rule="$rule"
-  firewall-cmd -q --query-rich-rule="$rule" || firewall-cmd -q --add-rich-rule="$rule"
-  sha256sum "$zone" >"$ZONE_WROTE"
+zone_file() { printf '%s/%s.xml' "$ZONES" "$(sed -n 's/^DefaultZone=//p' /etc/firewalld/firewalld.conf)"; }
+
+permanently() { # what firewall-cmd would be told
+  if firewall-cmd -q --state; then firewall-cmd -q --permanent "$@"; else firewall-offline-cmd -q "$@"; fi
 }
 
-# A zone file that nobody else wrote to since goes back to what it was, to the byte.
-put_zone_back() { # unchanged(yes|no)
-  local zone
-  [ -e "$ZONE_WROTE" ] || return 0
-  zone=$(sed 's/^[^ ]* *//' "$ZONE_WROTE")
-  if [ "$1" = yes ]; then
-    put_back "$zone"
-    put_back "$zone.old"
-  else
-    forget "$zone"
-    forget "$zone.old"
+# A file of the firewall goes back to what it was, to the byte, unless others wrote to it meanwhile:
+# then their edits stay, and only our lines go.
+before_edit() { # path
+  if [ ! -e "$WROTE-${1##*/}" ]; then
+    remember "$1"
+    remember "$1.old"
+  elif ! sha256sum -c --status "$WROTE-${1##*/}"; then
+    forget "$1"
+    forget "$1.old"
   fi
-  rm -f "$ZONE_WROTE"
+}
+
+after_edit() { # path
+  if command -v restorecon >/dev/null; then restorecon "$1" || true; fi
+  sha256sum "$1" >"$WROTE-${1##*/}"
+}
+
+untouched_files() {
+  local wrote
+  for wrote in "$WROTE"-*; do
+    if [ -e "$wrote" ] && sha256sum -c --status "$wrote"; then sed 's/^[^ ]* *//' "$wrote"; fi
+  done
+}
+
+put_files_back() { # untouched file…
+  local wrote path
+  for path in "$@"; do
+    put_back "$path"
+    put_back "$path.old"
+  done
+  for wrote in "$WROTE"-*; do
+    [ -e "$wrote" ] || continue
+    path=$(sed 's/^[^ ]* *//' "$wrote")
+    forget "$path"
+    forget "$path.old"
+    rm -f "$wrote"
+  done
+}
+
+record_opening() { grep -qxF "$*" "$OPENED" 2>/dev/null || echo "$*" >>"$OPENED"; }
+
+open_in_firewalld() { # network port
+  local rule
+  rule=$(rich_rule "$1" "$2")
+  if ! firewall-cmd -q --permanent --query-rich-rule="$rule"; then
+    before_edit "$(zone_file)"
+    record_opening firewalld "$1" "$2"
+    firewall-cmd -q --permanent --add-rich-rule="$rule"
+    after_edit "$(zone_file)"
+  fi
+  firewall-cmd -q --query-rich-rule="$rule" || firewall-cmd -q --add-rich-rule="$rule"
 }
 
 open_in_ip6tables() { # network port
   local rule
   rule=$(input_rule "$1" "$2")
-  grep -qxF -e "-I $rule" "$IP6TABLES" 2>/dev/null && return 0
-  echo "ip6tables $1 $2" >>"$OPENED"
+  # `service ip6tables save`, by whoever runs it, writes the same rule with -A.
+  if ! grep -qxF -e "-I $rule" -e "-A $rule" "$IP6TABLES"; then
+    before_edit "$IP6TABLES"
+    record_opening ip6tables "$1" "$2"
+    sed "/^\*filter/,/^COMMIT/s,^COMMIT,-I $rule\nCOMMIT," "$IP6TABLES" >"$IP6TABLES.registry-cache"
+    chmod --reference="$IP6TABLES" "$IP6TABLES.registry-cache"
+    mv -f "$IP6TABLES.registry-cache" "$IP6TABLES"
+    after_edit "$IP6TABLES"
+  fi
   # shellcheck disable=SC2086
   ip6tables -w -C $rule 2>/dev/null || ip6tables -w -I $rule
-  remember "$IP6TABLES"
-  sed "0,/^COMMIT/s,^COMMIT,-I $rule\nCOMMIT," "$IP6TABLES" >"$IP6TABLES.registry-cache"
-  chmod --reference="$IP6TABLES" "$IP6TABLES.registry-cache"
-  mv -f "$IP6TABLES.registry-cache" "$IP6TABLES"
+}
+
+close_in_firewalld() { # network port
+  local rule
+  command -v firewall-cmd >/dev/null || return 0
+  rule=$(rich_rule "$1" "$2")
+  before_edit "$(zone_file)"
+  permanently --remove-rich-rule="$rule" || true
+  firewall-cmd -q --remove-rich-rule="$rule" || true
+  after_edit "$(zone_file)"
+}
+
+close_in_ip6tables() { # network port
+  local rule
+  rule=$(input_rule "$1" "$2")
+  # shellcheck disable=SC2086
+  ip6tables -w -D $rule 2>/dev/null || true
+  [ -e "$IP6TABLES" ] || return 0
+  before_edit "$IP6TABLES"
+  sed -i "\\,^-[IA] $rule\$,d" "$IP6TABLES"
+  after_edit "$IP6TABLES"
 }
 
 close_again() { # keeps what is read on standard input, closes the rest
-  local keep kind network port rule left=''
+  local keep kind network port left=''
   keep=$(cat)
   [ -e "$OPENED" ] || return 0
   while read -r kind network port; do
     if grep -qxF "$network $port" <<<"$keep"; then
       left+="$kind $network $port"$'\n'
-      continue
+    else
+      "close_in_$kind" "$network" "$port"
     fi
-    case $kind in
-      firewalld)
-        rule=$(rich_rule "$network" "$port")
-        firewall-cmd -q --permanent --remove-rich-rule="$rule" || true
-        firewall-cmd -q --remove-rich-rule="$rule" || true
-        ;;
-      ip6tables)
-        rule=$(input_rule "$network" "$port")
-        # shellcheck disable=SC2086
-        ip6tables -w -D $rule 2>/dev/null || true
-        sed -i "\\,^-I $rule\$,d" "$IP6TABLES"
-        ;;
-    esac
   done <"$OPENED"
   printf '%s' "$left" >"$OPENED"
   [ -s "$OPENED" ] || rm -f "$OPENED"
@@ -142,10 +185,9 @@ case $action in
     echo "firewall: rules $rules"
     ;;
   restore)
-    zone_unchanged=no
-    if [ -e "$ZONE_WROTE" ] && sha256sum -c --status "$ZONE_WROTE"; then zone_unchanged=yes; fi
+    mapfile -t untouched < <(untouched_files)
     close_again </dev/null
-    put_zone_back "$zone_unchanged"
+    put_files_back ${untouched[@]+"${untouched[@]}"}
     systemctl disable -q --now registry-cache-firewall 2>/dev/null || true
     nft delete table inet registry_cache 2>/dev/null || true
     put_back "$UNIT"

@@ -7,15 +7,20 @@
 action=$1 configuration=$2 data=$3 keep=$4
 REGISTRY_USER=1000:1000
 OWNER=$RECORDS/owner-of-$STEP
+# Tells a cache's own directory, also one that an earlier destroy kept, from one that others made.
+MADE_BY_US=$data/.registry-cache
 case $action in
   apply)
     keep_undo "$configuration" "$data" "$keep"
+    ours=yes
     if [ ! -d "$data" ]; then
       remember "$data"
-    elif [ ! -e "$(record_of "$data").absent" ] && [ ! -e "$OWNER" ]; then
-      stat -c %u:%g "$data" >"$OWNER"
+    elif [ ! -e "$(record_of "$data").absent" ] && [ ! -e "$MADE_BY_US" ]; then
+      ours=no
+      [ -e "$OWNER" ] || stat -c %u:%g "$data" >"$OWNER"
     fi
     mkdir -p "$data"
+    [ "$ours" = no ] || touch "$MADE_BY_US"
     # What an earlier cache wrote as root must be writable for one that runs as user 1000.
     if [ -n "$(find "$data" \( ! -uid 1000 -o ! -gid 1000 \) -print -quit)" ]; then chown -R "$REGISTRY_USER" "$data"; fi
     put_file "$configuration" 400 "$REGISTRY_USER"

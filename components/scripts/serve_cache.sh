@@ -6,9 +6,10 @@ set -eu
 configuration=$1
 offline=/tmp/offline.yml
 child=
+probe=
 
 stop() {
-  [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true
+  for process in $child $probe; do kill -TERM "$process" 2>/dev/null || true; done
   wait
   exit 0
 }
@@ -34,6 +35,7 @@ upstream_is_back() {
   if starts "$probe" 5003; then back=0; fi
   kill -TERM "$probe" 2>/dev/null || true
   wait "$probe" 2>/dev/null || true
+  probe=
   return "$back"
 }
 
