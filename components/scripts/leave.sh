@@ -5,7 +5,7 @@
 . "${0%/*}/on_host.sh"
 
 if [ -d "$UNDO" ]; then
-  while read -r step; do bash "$UNDO/$step"; done < <(ls -t "$UNDO")
+  while read -r step; do bash "$UNDO/$step" </dev/null; done < <(ls -t "$UNDO")
 fi
 rm -rf "${SCRIPTS:?}" "${RECORDS:?}/directories" "$RECORDS/lock"
 rmdir "$BEFORE" "$UNDO" "$RECORDS" 2>/dev/null || true

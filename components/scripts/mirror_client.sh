@@ -20,7 +20,9 @@ TRUSTED=$RECORDS/client-trusted
 
 daemon_json() { # FILE check|merge|remove URL…
   local python
-  python=$(command -v python3 /usr/libexec/platform-python python2 python | head -n 1)
+  for python in python3 /usr/libexec/platform-python python2 python ''; do
+    if command -v "$python" >/dev/null; then break; fi
+  done
   [ -n "$python" ] || die "no Python on this host to edit $DAEMON_JSON with: install python3"
   "$python" "$SCRIPTS/daemon_json.py" "$2" "$1" "${@:3}"
 }
@@ -50,7 +52,7 @@ note_edits() {
 
 live_mirrors() { docker info -f '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}' | sed 's,/$,,'; }
 
-uses_containerd_store() { docker info -f '{{.DriverStatus}}' | grep -q io.containerd.snapshotter; }
+uses_containerd_store() { docker info -f '{{.DriverStatus}}' | grep io.containerd.snapshotter >/dev/null; }
 
 reload() {
   systemctl is-active -q docker || return 0
@@ -65,7 +67,7 @@ until_live() { # present|absent URL…
   while :; do
     missing=''
     for url in "$@"; do
-      if live_mirrors | grep -qxF "${url%/}"; then state=present; else state=absent; fi
+      if live_mirrors | grep -xF "${url%/}" >/dev/null; then state=present; else state=absent; fi
       [ "$state" = "$wanted" ] || missing=$url
     done
     [ -n "$missing" ] || return 0

@@ -2,6 +2,7 @@
 # What every script on a host begins with. They stand in one directory there (components/host.py)
 # and run as `bash SCRIPT STEP DIGEST apply|restore ARGUMENT…`; the digest only makes another
 # version of a script another command.
+# In a pipe no reader ends early (grep -q, head): with pipefail its writer's SIGPIPE is a failure.
 set -euo pipefail
 umask 022
 PATH=$PATH:/usr/sbin:/sbin

@@ -43,7 +43,7 @@ if ! mirrors=$(docker info -f '{{range .RegistryConfig.Mirrors}}{{println .}}{{e
   echo "broken Docker does not answer on this client: ${mirrors##*$'\n'}"
   exit 0
 fi
-if ! docker info -f '{{.DriverStatus}}' | grep -q io.containerd.snapshotter &&
+if ! docker info -f '{{.DriverStatus}}' | grep io.containerd.snapshotter >/dev/null &&
   ! grep -qxF -e "${url%/}" -e "${url%/}/" <<<"$mirrors"; then
   echo "broken Docker on this client has no mirror $url (it has: $(tr '\n' ' ' <<<"$mirrors"))"
   exit 0
