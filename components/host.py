@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,16 +57,19 @@ class Host(pulumi.ComponentResource):
         self._sudo = "sudo -n " if args.login.needs_sudo else ""
         self._last: pulumi.Resource = self._wait(args)
         self._sent = sorted({*EVERY_HOST, *args.scripts})
-        scripts = {script: script_text(script) for script in self._sent} | {
+        texts = {script: script_text(script) for script in self._sent} | {
             "daemon_json.py": DAEMON_JSON.read_text()
         }
         leave = f"{ON_HOST}/leave.sh"
+        # The names with their digests are what a preview shows of a change in here.
+        names = [f"{name}@{_sha256(text)}" for name, text in sorted(texts.items())]
+        unpack = script_text("unpack.sh").rstrip("\n")
         self._last = command.remote.Command(
             f"{self.name}-scripts",
             connection=self.connection,
-            create=f"exec {self._sudo}sh -c {shlex.quote(_unpack_script())}",
+            create=f"exec {self._sudo}sh -c {shlex.quote(unpack)} {shlex.join(['unpack', *names])}",
             delete=f"{self._sudo}test ! -e {leave} || exec {self._sudo}bash {leave} leave - restore",
-            stdin="".join(f"==== {script}\n{text}" for script, text in sorted(scripts.items())),
+            stdin=_packed(texts),
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._last]),
         )
@@ -146,8 +151,15 @@ def script_text(name: str) -> str:
     return "".join(f"{line}\n" for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
-def _unpack_script() -> str:
-    return script_text("unpack.sh").rstrip("\n")
+def _packed(texts: Mapping[str, str]) -> str:
+    """Files as unpack.sh takes them. Packed, since a state has it twice for each host and is written
+    whole at every step."""
+    listing = "".join(f"==== {name}\n{text}" for name, text in sorted(texts.items()))
+    return base64.encodebytes(gzip.compress(listing.encode(), mtime=0)).decode()
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _digest(script: str) -> str:
@@ -155,7 +167,7 @@ def _digest(script: str) -> str:
     parts = [script_text("on_host.sh"), script_text(script)]
     if "daemon_json.py" in parts[1]:
         parts.append(DAEMON_JSON.read_text())
-    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
+    return _sha256("".join(parts))
 
 
 def _connection(args: HostArgs) -> command.remote.ConnectionArgs:

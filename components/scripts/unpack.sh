@@ -1,11 +1,14 @@
 # shellcheck shell=sh
-# Puts the scripts that come on standard input in place, all or none.
+# Puts the scripts that come on standard input in place, all or none (components/host.py packs them).
 set -eu
 umask 077
 new=/var/lib/registry-cache/scripts.new
 rm -rf "$new"
 mkdir -p "$new"
 cd "$new"
-awk '/^==== /{ if (file) close(file); file = $2; next } { print > file }'
+base64 -d >packed
+gzip -t <packed
+gzip -dc <packed | awk '/^==== /{ if (file) close(file); file = $2; next } { print > file }'
+rm packed
 rm -rf "${new%.new}"
 mv "$new" "${new%.new}"
