@@ -8,17 +8,18 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 
 def tables(outputs: Mapping[str, Any]) -> list[Table]:
     """Two tables, made of a stack's outputs."""
-    mirrors = Table("mirror", "serves", "at", title="Mirrors", title_justify="left")
+    mirrors = Table("mirror", "serves", "at", title="Mirrors", title_justify="left", box=box.SIMPLE)
     for name, urls in outputs.get("mirrors", {}).items():
         for registry, url in urls.items():
             mirrors.add_row(name, registry, url)
-    clients = Table("client", "uses", "proof", title="Clients", title_justify="left")
+    clients = Table("client", "uses", "proof", title="Clients", title_justify="left", box=box.SIMPLE)
     proofs = [str(proof) for proof in outputs.get("proofs", [])]
     for name, urls in outputs.get("clients", {}).items():
         proof = next((proof for proof in proofs if proof.startswith(f"{name} ")), "none")
