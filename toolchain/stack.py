@@ -95,6 +95,12 @@ class Stack:
 
     def select(self) -> None:
         """Selects the stack, made if need be, so that plain `pulumi up` in `make shell` means the same."""
+        file = f"Pulumi.{self.name}.yaml"
+        if not (self.root / file).exists():
+            raise CannotGoOn(
+                f"there is no stack file {file}. Make it from the example, and edit it:\n"
+                f"    cp Pulumi.prod.yaml {file}"
+            )
         # Before the person's eyes: a new stack of their own may ask for its passphrase.
         self._must("pulumi", "stack", "select", "--create", self.name)
 
