@@ -71,6 +71,12 @@ def _keys(settings: Mapping[str, object]) -> dict[str, object]:
     return {f"registry-cache:{key}": value for key, value in settings.items()}
 
 
+def entry(lab: Lab, name: str) -> dict[str, Any]:
+    """A host as the configuration lists it."""
+    clients: Any = lab.stack([], [name])["clients"]
+    return dict(clients[0])
+
+
 def files_of(host: LabHost, places: Sequence[str] = WATCHED) -> dict[str, str]:
     """Every file, link and directory below `places`: type, mode, owner, and content or target."""
     there = " ".join(shlex.quote(place) for place in places)
