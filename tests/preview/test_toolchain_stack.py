@@ -50,6 +50,8 @@ def project(pulumi_project: Callable[..., Project], monkeypatch: pytest.MonkeyPa
     for name, text in (("lab/__main__.py", LAB), ("components/report.py", REPORT)):
         (project.directory / name).parent.mkdir()
         (project.directory / name).write_text(text)
+    for stack in ("dev", "prod"):
+        (project.directory / f"Pulumi.{stack}.yaml").write_text("config: {}\n")
     for variable, value in project.environment.items():
         monkeypatch.setenv(variable, value)
     return project
@@ -151,3 +153,11 @@ def test_after_ctrl_c_the_next_up_completes(project: Project) -> None:
     project.write(PROGRAM)
     assert main(["up", "dev"], project.directory) == 0
     assert diary(project) == ["lab up dev", "create", "report dev"]
+
+
+def test_a_stack_without_a_file_is_refused_and_not_made(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["preview", "ofice"], project.directory) != 0
+    assert "cp Pulumi.prod.yaml Pulumi.ofice.yaml" in capfd.readouterr().err
+    assert "ofice" not in project.cli("stack", "ls").text
