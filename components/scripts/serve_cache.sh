@@ -15,11 +15,15 @@ stop() {
 }
 trap stop TERM INT
 
+# Without a way to see whether it came up, a registry is better than none.
+command -v wget >/dev/null || exec registry serve "$configuration"
+
 # The debug server listens only after the registry has reached its upstream.
 starts() { # process debug-port
   tries=0
   while kill -0 "$1" 2>/dev/null; do
-    wget -q -T 2 -O /dev/null "http://127.0.0.1:$2/debug/health" 2>/dev/null && return 0
+    # Not wget's own -T, which some busybox builds crash on.
+    timeout 2 wget -q -O /dev/null "http://127.0.0.1:$2/debug/health" 2>/dev/null && return 0
     tries=$((tries + 1))
     [ "$tries" -lt 50 ] || return 1
     sleep 0.2
