@@ -11,6 +11,8 @@ from lab.command import docker
 from tests.bench.job import Job, Machine
 
 MIRROR = "mirror-1"
+MIRROR_NAME = "mirror.bench.test"
+"""A second way to write the mirror's address, for the step that changes a line on all clients."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class BenchLab:
         """Has exactly this scale's hosts, all new."""
         self._lab.down()
         self._lab.up(scale.hosts)
+        line = f"{self._lab.host(MIRROR).address} {MIRROR_NAME}\n"
+        for name in scale.hosts:
+            self._lab.host(name).run("cat >>/etc/hosts", line)
 
     def down(self) -> None:
         """Removes the hosts."""
@@ -73,7 +78,7 @@ class BenchLab:
             networks=self._lab.network.allowed,
             registry=self._lab.registry_images["3"],
             image=str(verification["image"]),
-            mirror_name=self._lab.host(MIRROR).dns_name,
+            mirror_name=MIRROR_NAME,
         )
 
     def connections(self, scale: Scale) -> int:

@@ -1,7 +1,8 @@
-"""What one command costs: wall time, and memory of all its processes."""
+"""What one command costs: wall time, CPU time, and memory of all its processes."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -28,9 +29,14 @@ class Command:
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall time in seconds; peak of the sum of all processes' memory in bytes, shared pages counted once."""
+    """What a command and its descendants took.
+
+    `seconds` is wall time, `cpu_seconds` the CPU time of all of them, without the hosts. `peak_bytes` is
+    the peak of the sum of all processes' memory, with shared pages counted once.
+    """
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
 
 
@@ -50,13 +56,15 @@ def measure(command: Command, log: Path) -> Cost:
         )
         sampler = _Sampler(process.pid)
         sampler.start()
-        code = process.wait()
+        # Only wait4 tells the CPU time of this one child, and of those it has waited for.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = code = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - begin
         sampler.end()
     if code != 0:
         words = "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
         raise CommandFailed(f"`{' '.join(command.argv[:4])} …` ended with exit code {code} ({log}):\n{words}")
-    return Cost(seconds, sampler.peak_bytes)
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, sampler.peak_bytes)
 
 
 class _Sampler(threading.Thread):

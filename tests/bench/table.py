@@ -60,9 +60,10 @@ class Measurements:
         if not samples:
             return "–"
         seconds = statistics.median(sample.cost.seconds for sample in samples)
+        cpu = statistics.median(sample.cost.cpu_seconds for sample in samples)
         peak = statistics.median(sample.cost.peak_bytes for sample in samples) / MEBIBYTE
         connections = statistics.median(sample.connections for sample in samples)
-        return f"{seconds:.1f} s, {peak:.0f} MiB, {connections:.0f} ssh"
+        return f"{seconds:.1f} s ({cpu:.1f} CPU), {peak:.0f} MiB, {connections:.0f} ssh"
 
 
 def setup_table(rows: Mapping[str, float]) -> str:
