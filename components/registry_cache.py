@@ -52,6 +52,7 @@ class RegistryCache(pulumi.ComponentResource):
 
     url: str
     registry: str
+    upstream_url: str
     data_directory: str
     container_id: pulumi.Output[str]
     container_name: str
@@ -64,6 +65,7 @@ class RegistryCache(pulumi.ComponentResource):
         host, cache = args.host, args.cache
         self.url = args.url
         self.registry = cache.registry
+        self.upstream_url = cache.upstream_url
         self.data_directory = args.data_directory
         # A registry's name may have a port, which a container's name and a step's must not.
         slug = cache.registry.replace(":", "-")

@@ -50,6 +50,7 @@ class Verification(pulumi.ComponentResource):
                     "image": args.image,
                     "container": args.cache.container_name,
                     "container_id": container_id,
+                    "upstream": args.cache.upstream_url,
                     "data_directory": args.cache.data_directory,
                     "ca": ca,
                     "mirrors": list(args.client.mirror_urls),

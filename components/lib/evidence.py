@@ -12,6 +12,7 @@ _ACCESS = re.compile(
 )
 _BLOB = re.compile(r"/v2/(?P<repository>.+)/blobs/(?P<digest>sha256:[0-9a-f]{64})")
 _MANIFEST = re.compile(r"/v2/(?P<repository>.+)/manifests/(?P<reference>[^?]+)")
+RATE_LIMIT = "the upstream refused with 429, its rate limit"
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,15 @@ class Request:
 class Evidence:
     """What one client's marked pull did at the cache.
 
-    ``fetched`` are the blobs that the cache did not have before the pull began.
+    ``fetched`` are the blobs that the cache did not have before the pull began, ``refused`` says
+    whether it did not give the manifest.
     """
 
     seen: bool
     manifests: int
     blobs: frozenset[str]
     fetched: frozenset[str]
+    refused: bool
     refusals: tuple[str, ...]
 
     @property
@@ -67,28 +70,46 @@ def weigh(
     requests = parse_requests(kept)
     marks = [request for request in requests if f"proof={nonce}.begin" in request.uri]
     if not marks:
-        return Evidence(False, 0, frozenset(), frozenset(), ())
+        return Evidence(False, 0, frozenset(), frozenset(), False, ())
     clients = {mark.client for mark in marks}
-    own = [request for request in requests if request.client in clients and request.status < 400]
-    manifests = [r for r in own if (m := _MANIFEST.match(r.uri)) and m["repository"] == repository]
+    everything = [request for request in requests if request.client in clients]
+    own = [request for request in everything if request.status < 400]
+    asked = [r for r in everything if (m := _MANIFEST.match(r.uri)) and m["repository"] == repository]
+    manifests = [r for r in asked if r.status < 400]
     blobs = {m["digest"] for r in own if (m := _BLOB.match(r.uri)) and m["repository"] == repository}
     fetched = {digest for digest in blobs if (written := stored.get(digest)) is None or written >= began}
     refusals = tuple(dict.fromkeys(reason for line in kept if (reason := _refusal(line))))
-    return Evidence(True, len(manifests), frozenset(blobs), frozenset(fetched), refusals)
+    refused = bool(asked) and not manifests
+    return Evidence(True, len(manifests), frozenset(blobs), frozenset(fetched), refused, refusals)
+
+
+def upstreams_answer(said: str) -> str | None:
+    """What keeps an upstream from giving a manifest, by ask_upstream.sh's answer; None where nothing does."""
+    kind, _, what = said.strip().partition(" ")
+    if kind == "unreachable":
+        return f"the upstream cannot be reached: {what}"
+    if what == "429":
+        return RATE_LIMIT
+    if what in {"401", "403"}:
+        return f"the upstream refuses with {what} who shows no credentials"
+    if what == "404":
+        return "the upstream has no such image"
+    return None if what == "200" else f"the upstream answers with {what}"
 
 
 def _refusal(line: str) -> str | None:
     """Why the upstream did not give what was asked, where a log line tells."""
     if "level=error" not in line and "level=warning" not in line:
         return None
-    if re.search(r"429|toomanyrequests|[Tt]oo [Mm]any [Rr]equests", line):
-        return "the upstream refused with 429, its rate limit"
+    # Bare digits are found in every port, duration and id.
+    if re.search(r"status:? 429|toomanyrequests|[Tt]oo [Mm]any [Rr]equests", line):
+        return RATE_LIMIT
     if match := re.search(r"(connection refused|no such host|i/o timeout|network is unreachable)", line):
         return f"the upstream cannot be reached: {match[1]}"
     if match := re.search(r"(x509: [^\"\\]+)", line):
         return f"the upstream's certificate is not trusted: {match[1]}"
     if match := re.search(r"unexpected (?:HTTP )?status:? (\d{3}[^\"\\]*)", line):
         return f"the upstream refused with {match[1].strip()}"
-    if re.search(r"unauthorized|401", line):
+    if re.search(r"status:? 401|unauthorized", line):
         return "the upstream refused with 401: it wants (other) credentials"
     return None

@@ -23,6 +23,11 @@ class ImageReference:
     tag: str | None
     digest: str | None
 
+    @property
+    def reference(self) -> str:
+        """What a registry is asked for: the digest if there is one, else the tag."""
+        return self.digest or str(self.tag)
+
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.lib import image_reference
-from components.lib.evidence import Evidence, weigh
+from components.lib.evidence import Evidence, upstreams_answer, weigh
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 PULL_SECONDS = 600
@@ -105,12 +105,15 @@ def prove(question: Mapping[str, object]) -> str:
     image, url = str(question["image"]), str(question["url"])
     nonce = f"{client.name}.{secrets.token_hex(8)}"
     link = f"{client.name} does not pull {image} through {mirror.name} ({url})"
-    repository = image_reference.parse(image).repository
+    wanted = image_reference.parse(image)
+    repository = wanted.repository
     try:
         failure, words = pull(client, url, image, nonce, str(question["ca"]))
         found = evidence(
             mirror, str(question["container"]), str(question["data_directory"]), nonce, repository
         )
+        asked = [str(question["container"]), str(question["upstream"]), repository, wanted.reference]
+        said = mirror.run("ask_upstream.sh", asked, "", EVIDENCE_SECONDS) if found.refused else ""
     except Broken as reason:
         raise Broken(f"{link}: {reason}") from None
     if failure is None and found.went_through:
@@ -119,6 +122,9 @@ def prove(question: Mapping[str, object]) -> str:
             f"{len(found.blobs)} blobs served, {len(found.fetched)} fetched from the upstream"
         )
     reasons = [*found.refusals]
+    refusal = upstreams_answer(said) if said else None
+    if refusal is not None and refusal not in reasons:
+        reasons.append(refusal)
     if not found.seen:
         reasons.append(
             f"the requests of {client.name} to {url} reached something that is not this mirror's cache"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.lib.evidence import parse_requests, weigh
+from components.lib.evidence import parse_requests, upstreams_answer, weigh
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 NONCE = "web-1.0011"
@@ -78,6 +78,35 @@ def test_a_log_without_the_mark_shows_that_the_client_reached_something_else() -
 def test_the_upstreams_refusal_is_named_as_what_it_is(words: str, reason: str) -> None:
     found = weigh(marked(words), {}, NONCE, "library/nginx", 0)
     assert reason in found.refusals[0]
+
+
+def test_digits_in_an_error_line_are_not_taken_for_a_status() -> None:
+    words = 'level=error msg="response completed with error" remoteaddr="192.0.2.9:42912" duration=280.401µs'
+    assert weigh(marked(words), {}, NONCE, "library/nginx", 0).refusals == ()
+
+
+def test_a_cache_that_does_not_give_the_manifest_is_told_from_one_that_was_not_asked() -> None:
+    refused = marked(line("192.0.2.9", "/v2/library/nginx/manifests/latest", 404))
+    assert weigh(refused, {}, NONCE, "library/nginx", 0).refused
+    assert not weigh(marked(), {}, NONCE, "library/nginx", 0).refused
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("unreachable curl: (7) Failed to connect\n", "cannot be reached: curl: (7) Failed to connect"),
+        ("status 429\n", "refused with 429, its rate limit"),
+        ("status 401\n", "refuses with 401 who shows no credentials"),
+        ("status 404\n", "has no such image"),
+        ("status 503\n", "answers with 503"),
+    ],
+)
+def test_what_the_upstream_tells_the_mirror_is_put_into_words(said: str, told: str) -> None:
+    assert upstreams_answer(said) == f"the upstream {told}"
+
+
+def test_an_upstream_that_gives_the_manifest_is_no_reason() -> None:
+    assert upstreams_answer("status 200\n") is None
 
 
 def test_lines_that_are_no_requests_are_passed_over() -> None:
