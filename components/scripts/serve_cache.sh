@@ -15,15 +15,18 @@ stop() {
 }
 trap stop TERM INT
 
-# Without a way to see whether it came up, a registry is better than none.
-command -v wget >/dev/null || exec registry serve "$configuration"
+# The debug server is no sign: registry 2 starts it before it asks its upstream, and panics then.
+# The port is: it is opened once everything else went well. /proc shows it in hexadecimal, 0A is LISTEN.
+listens() { # port
+  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+    awk -v port="$(printf ':%04X' "$1")" '$4 == "0A" && substr($2, length($2) - 4) == port { found = 1 }
+      END { exit !found }'
+}
 
-# The debug server listens only after the registry has reached its upstream.
-starts() { # process debug-port
+starts() { # process port
   tries=0
   while kill -0 "$1" 2>/dev/null; do
-    # Not wget's own -T, which some busybox builds crash on.
-    timeout 2 wget -q -O /dev/null "http://127.0.0.1:$2/debug/health" 2>/dev/null && return 0
+    if listens "$2"; then return 0; fi
     tries=$((tries + 1))
     [ "$tries" -lt 50 ] || return 1
     sleep 0.2
@@ -36,7 +39,7 @@ upstream_is_back() {
     REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/tmp/probe registry serve "$configuration" >/dev/null 2>&1 &
   probe=$!
   back=1
-  if starts "$probe" 5003; then back=0; fi
+  if starts "$probe" 5002; then back=0; fi
   kill -TERM "$probe" 2>/dev/null || true
   wait "$probe" 2>/dev/null || true
   probe=
@@ -46,7 +49,7 @@ upstream_is_back() {
 while :; do
   registry serve "$configuration" &
   child=$!
-  if starts "$child" 5001; then
+  if starts "$child" 5000; then
     wait "$child"
     exit $?
   fi
