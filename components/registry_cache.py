@@ -129,7 +129,7 @@ class RegistryCache(pulumi.ComponentResource):
             log_opts={"max-size": "10m", "max-file": "3"},
             healthcheck=docker.ContainerHealthcheckArgs(
                 tests=["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:5001/debug/health"],
-                interval="30s",
+                interval="10s",
                 timeout="5s",
                 start_period="10s",
                 retries=3,
@@ -155,7 +155,7 @@ class RegistryCache(pulumi.ComponentResource):
         self.answers = host.run(
             f"answers-{slug}",
             "answers.sh",
-            *(args.url, host.login.address, self.container_name, str(ANSWER_WITHIN_SECONDS), container.id),
+            *(args.url, self.container_name, str(ANSWER_WITHIN_SECONDS), container.id),
             stdin=certificate.ca if certificate else "",
             parent=self,
         )

@@ -17,11 +17,12 @@ def render(ports: Sequence[int], networks: Sequence[str]) -> str:
     It is hooked before connection tracking (priority -300), so it sees the port that the client
     asked for, before Docker's DNAT turns it into the container's. ``fib daddr type local`` leaves
     alone what only passes through: without it, containers on a mirror could reach no other host
-    on the same port, the upstream's 443 first of all.
+    on the same port, the upstream's 443 first of all. The set `leaving` is for firewall.sh: ports
+    that caches are still published at and soon will not be.
     """
     v4 = ", ".join(str(network) for network in _collapsed(networks, 4))
     v6 = ", ".join(str(network) for network in _collapsed(networks, 6))
-    wanted = "fib daddr type local tcp dport { " + ", ".join(str(port) for port in sorted(ports)) + " }"
+    to_caches = "{ " + ", ".join(str(port) for port in sorted(ports)) + " }"
     allowed = [f"    ip saddr {{ {v4} }} accept"] if v4 else []
     allowed += [f"    ip6 saddr {{ {v6} }} accept"] if v6 else []
     lines = [
@@ -29,6 +30,9 @@ def render(ports: Sequence[int], networks: Sequence[str]) -> str:
         "table inet registry_cache",
         "delete table inet registry_cache",
         "table inet registry_cache {",
+        "  set leaving {",
+        "    type inet_service; flags timeout;",
+        "  }",
         "  chain caches {",
         '    iifname "lo" accept',
         *allowed,
@@ -36,7 +40,8 @@ def render(ports: Sequence[int], networks: Sequence[str]) -> str:
         "  }",
         "  chain before_docker {",
         "    type filter hook prerouting priority -300; policy accept;",
-        f"    {wanted} jump caches",
+        f"    fib daddr type local tcp dport {to_caches} jump caches",
+        "    fib daddr type local tcp dport @leaving jump caches",
         "  }",
         "}",
     ]

@@ -38,6 +38,19 @@ WantedBy=multi-user.target
 UNIT
 }
 
+# A cache that moves to another port, or goes, is published at the old one until its container is
+# replaced or removed, which comes after this step.
+leaving_ports() {
+  local port
+  { docker ps --filter name=registry-cache- --format '{{.Ports}}' | grep -oE ':[0-9]+->' || true; } |
+    tr -dc '0-9\n' | sort -u | while read -r port; do
+    case ",$ports," in
+      *",$port,"*) ;;
+      *) echo "add element inet registry_cache leaving { $port timeout 1d }" ;;
+    esac
+  done
+}
+
 # IPv4 reaches a published port by Docker's DNAT, past INPUT. IPv6 reaches Docker's
 # proxy through INPUT, so there the host's own firewall has to let it in.
 wanted_openings() {
@@ -169,7 +182,7 @@ case $action in
     rules=$outcome
     nft -c -f "$RULES" || die "nft does not accept $RULES: its message is above"
     # One transaction: there is no moment without a rule.
-    nft -f "$RULES"
+    { cat "$RULES" && leaving_ports; } | nft -f /dev/stdin
     put_file "$UNIT" 644 root:root < <(unit)
     [ "$outcome" = unchanged ] || systemctl daemon-reload
     systemctl enable -q registry-cache-firewall

@@ -9,9 +9,16 @@ REGISTRY_USER=1000:1000
 OWNER=$RECORDS/owner-of-$STEP
 # Tells a cache's own directory, also one that an earlier destroy kept, from one that others made.
 MADE_BY_US=$data/.registry-cache
+DIRECTORY=$RECORDS/directory-of-$STEP
 case $action in
   apply)
     keep_undo "$configuration" "$data" "$keep"
+    # What a cache leaves behind when it moves stays as it is: its container may still run on it.
+    if [ -e "$DIRECTORY" ] && [ "$(cat "$DIRECTORY")" != "$data" ]; then
+      forget "$(cat "$DIRECTORY")"
+      rm -f "$OWNER"
+    fi
+    echo "$data" >"$DIRECTORY"
     ours=yes
     if [ ! -d "$data" ]; then
       remember "$data"
@@ -37,6 +44,7 @@ case $action in
     else
       forget "$data"
     fi
+    rm -f "$DIRECTORY"
     forget_undo
     if [ -d "$data" ]; then echo "$data: kept"; else echo "$data: removed"; fi
     ;;
