@@ -48,6 +48,12 @@ class Project:
     directory: Path
     environment: dict[str, str]
 
+    @property
+    def state(self) -> Path:
+        """The folder of its backend."""
+        url = self.environment["PULUMI_BACKEND_URL"]
+        return Path(url.removeprefix("file://").removesuffix("?metadata=skip"))
+
     @classmethod
     def of_program(
         cls, directory: Path, plugins: Path, program: str, config: Mapping[str, object]
@@ -86,7 +92,7 @@ class Project:
         environment.pop("STACK", None)
         environment |= {
             "PULUMI_HOME": str(home),
-            "PULUMI_BACKEND_URL": f"file://{state}",
+            "PULUMI_BACKEND_URL": f"file://{state}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",

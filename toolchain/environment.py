@@ -48,7 +48,9 @@ def variables(environment: Mapping[str, str], root: Path, tools: Tools) -> dict[
         result["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
 
     if not environment.get("PULUMI_BACKEND_URL") and (stack == DEV or not logged_in(credentials)):
-        result["PULUMI_BACKEND_URL"] = f"file://{state_directory(root) / 'pulumi'}"
+        # Without `metadata=skip` the CLI keeps a second file beside each, written in more than one step: what
+        # reads the state in between, or after a kill in between, fails ("failed to load checkpoint: EOF").
+        result["PULUMI_BACKEND_URL"] = f"file://{state_directory(root) / 'pulumi'}?metadata=skip"
     if stack == DEV:
         result.pop("PULUMI_CONFIG_PASSPHRASE", None)
         result["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(root / "lab" / "passphrase")

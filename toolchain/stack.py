@@ -21,7 +21,14 @@ import yaml
 
 from toolchain.environment import DEV, state_directory
 from toolchain.half_made import half_made_containers
-from toolchain.stack_locks import Holder, holder, is_running_pulumi, lock_files, read_locks
+from toolchain.stack_locks import (
+    Holder,
+    holder,
+    is_running_pulumi,
+    lock_files,
+    read_locks,
+    remove_torn_attributes,
+)
 from toolchain.steps import say, spoken
 
 
@@ -101,6 +108,7 @@ class Stack:
                 f"there is no stack file {file}. Make it from the example, and edit it:\n"
                 f"    cp Pulumi.prod.yaml {file}"
             )
+        remove_torn_attributes(os.environ)
         # Before the person's eyes: a new stack of their own may ask for its passphrase.
         self._must("pulumi", "stack", "select", "--create", self.name)
 

@@ -72,13 +72,21 @@ def _answers_signals(pid: int) -> bool:
     return True
 
 
-def lock_files(environment: Mapping[str, str], project: str, stack: str) -> list[Path]:
-    """The lock files of a stack; none where the backend is not a folder on this machine."""
+def backend_folder(environment: Mapping[str, str]) -> Path | None:
+    """Where a file backend keeps everything; None for any other backend."""
     backend = environment.get("PULUMI_BACKEND_URL", "")
     if not backend.startswith(FILE_BACKEND):
+        return None
+    path, _, _options = backend.removeprefix(FILE_BACKEND).partition("?")
+    return Path(unquote(path)).expanduser() / ".pulumi"
+
+
+def lock_files(environment: Mapping[str, str], project: str, stack: str) -> list[Path]:
+    """The lock files of a stack; none where the backend is not a folder on this machine."""
+    folder = backend_folder(environment)
+    if folder is None:
         return []
-    folder = Path(unquote(backend.removeprefix(FILE_BACKEND))).expanduser()
-    return sorted((folder / ".pulumi" / "locks" / "organization" / project / stack).glob("*.json"))
+    return sorted((folder / "locks" / "organization" / project / stack).glob("*.json"))
 
 
 def read_locks(files: list[Path]) -> list[Lock]:
@@ -90,3 +98,19 @@ def read_locks(files: list[Path]) -> list[Lock]:
         except FileNotFoundError:
             continue
     return locks
+
+
+def remove_torn_attributes(environment: Mapping[str, str]) -> list[Path]:
+    """Removes the empty attribute files that a kill left in a file backend; which they were.
+
+    Beside each of its files the backend keeps one of a few attributes, not written in one step. An empty one
+    makes every command fail with "failed to load checkpoint: EOF"; none at all is as good as one
+    (gocloud.dev/blob/fileblob).
+    """
+    folder = backend_folder(environment)
+    if folder is None:
+        return []
+    torn = [file for file in folder.rglob("*.attrs") if file.stat().st_size == 0]
+    for file in torn:
+        file.unlink(missing_ok=True)
+    return torn

@@ -251,7 +251,7 @@ def test_the_dev_stack_has_its_own_state_and_passphrase_whatever_the_users_are(
     (tmp_path / ".pulumi" / "credentials.json").write_text(json.dumps({"current": "https://api.pulumi.com"}))
     user = {"HOME": str(tmp_path), "PULUMI_CONFIG_PASSPHRASE": "the user's"}
     result = variables(user, tmp_path, tools)
-    assert result["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.state/pulumi"
+    assert result["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.state/pulumi?metadata=skip"
     assert result["PULUMI_CONFIG_PASSPHRASE_FILE"] == f"{tmp_path}/lab/passphrase"
     assert "PULUMI_CONFIG_PASSPHRASE" not in result
 
@@ -275,7 +275,7 @@ def test_a_stack_of_the_users_own_without_a_login_has_its_state_in_the_clone(
         (tmp_path / ".pulumi").mkdir()
         (tmp_path / ".pulumi" / "credentials.json").write_text(content)
     result = variables({"HOME": str(tmp_path), "STACK": "prod"}, tmp_path, tools)
-    assert result["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.state/pulumi"
+    assert result["PULUMI_BACKEND_URL"] == f"file://{tmp_path}/.state/pulumi?metadata=skip"
 
 
 @pytest.mark.parametrize("stack", ["dev", "prod"])

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from toolchain.stack_locks import Holder, Lock, holder, is_running_pulumi, lock_files, read_lock, read_locks
+from toolchain.stack_locks import (
+    Holder,
+    Lock,
+    holder,
+    is_running_pulumi,
+    lock_files,
+    read_lock,
+    read_locks,
+    remove_torn_attributes,
+)
 
 TEXT = json.dumps(
     {"pid": 4711, "username": "ann", "hostname": "desk", "timestamp": "2026-11-23T22:00:00.123456789Z"}
@@ -76,3 +85,16 @@ def test_locks_are_found_in_a_file_backend_only(tmp_path: Path) -> None:
 
 def test_a_lock_that_vanishes_is_no_lock(tmp_path: Path) -> None:
     assert read_locks([tmp_path / "gone.json"]) == []
+
+
+def test_only_attribute_files_that_a_kill_left_empty_go_from_a_file_backend(tmp_path: Path) -> None:
+    stacks = tmp_path / ".pulumi" / "stacks" / "project"
+    stacks.mkdir(parents=True)
+    (stacks / "dev.json").write_text("")
+    (stacks / "dev.json.attrs").write_text("")
+    (stacks / "other.json.attrs").write_text("{}")
+
+    backend = {"PULUMI_BACKEND_URL": f"file://{tmp_path}?metadata=skip"}
+    assert remove_torn_attributes(backend) == [stacks / "dev.json.attrs"]
+    assert sorted(file.name for file in stacks.iterdir()) == ["dev.json", "other.json.attrs"]
+    assert remove_torn_attributes({"PULUMI_BACKEND_URL": "s3://bucket"}) == []
