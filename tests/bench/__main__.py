@@ -1,8 +1,8 @@
 """`make bench`: how long the program takes, beside Ansible, pyinfra and a plain shell loop doing the same.
 
-Inside `toolchain/run`: python -m tests.bench. From the environment: RUNS (3), SCALES ("dev 10 40"),
-CONTESTANTS ("program ansible pyinfra"), COLD=1 for a toolchain from nothing (minutes), and WRITE=1 to put the
-tables into docs/bench.md.
+Inside `toolchain/run`: python -m tests.bench. From the environment: RUNS (3), SCALES ("dev 10 40": the dev
+stack and numbers of light clients), CONTESTANTS ("program ansible pyinfra"), COLD=1 for a toolchain from
+nothing (minutes), and WRITE=1 to put the tables into docs/bench.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab import LabError
-from tests.bench.bench_lab import SCALES, BenchLab, Scale
+from tests.bench.bench_lab import BenchLab, Scale, scale_named
 from tests.bench.contestants import ROOT, Ansible, Contestant, Program, Pyinfra, Step, shell_loop
 from tests.bench.job import Job
 from tests.bench.measuring import Command, CommandFailed, measure
@@ -101,7 +101,7 @@ def measure_setup(directory: Path, *, cold: bool) -> dict[str, float]:
 def main() -> int:
     """Prints the tables; the exit code."""
     environment = os.environ
-    scales = [SCALES[key] for key in environment.get("SCALES", "dev 10 40").split()]
+    scales = [scale_named(name) for name in environment.get("SCALES", "dev 10 40").split()]
     names = environment.get("CONTESTANTS", "program ansible pyinfra").split()
     directory = ROOT / ".state" / "bench"
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,11 +32,11 @@ def light(count: int) -> Scale:
     return Scale(f"1 mirror and {count} light clients", tuple(f"light-{n}" for n in range(1, count + 1)))
 
 
-SCALES: Mapping[str, Scale] = {
-    "dev": Scale("1 mirror and 3 clients", ("client-1", "client-2", "client-3")),
-    "10": light(10),
-    "40": light(40),
-}
+def scale_named(name: str) -> Scale:
+    """`dev`, or a number of light clients."""
+    if name == "dev":
+        return Scale("1 mirror and 3 clients", ("client-1", "client-2", "client-3"))
+    return light(int(name))
 
 
 class BenchLab:
