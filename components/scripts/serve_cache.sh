@@ -7,9 +7,10 @@ configuration=$1
 offline=/tmp/offline.yml
 child=
 probe=
+nap=
 
 stop() {
-  for process in $child $probe; do kill -TERM "$process" 2>/dev/null || true; done
+  for process in $child $probe $nap; do kill -TERM "$process" 2>/dev/null || true; done
   wait
   exit 0
 }
@@ -23,9 +24,14 @@ listens() { # port
       END { exit !found }'
 }
 
+# One that has ended is a zombie until it is waited for, and can still be signalled.
+lives() { # process
+  grep -q '^State:[[:space:]]*[^Z[:space:]]' "/proc/$1/status" 2>/dev/null
+}
+
 starts() { # process port
   tries=0
-  while kill -0 "$1" 2>/dev/null; do
+  while lives "$1"; do
     if listens "$2"; then return 0; fi
     tries=$((tries + 1))
     [ "$tries" -lt 50 ] || return 1
@@ -62,9 +68,10 @@ while :; do
   env -u REGISTRY_PROXY_REMOTEURL -u REGISTRY_PROXY_TTL registry serve "$offline" &
   child=$!
   until upstream_is_back; do
-    kill -0 "$child" 2>/dev/null || exit 1
+    lives "$child" || exit 1
     sleep 10 &
-    wait $!
+    nap=$!
+    wait "$nap"
   done
   echo "level=info msg=\"the upstream answers again\"" >&2
   kill -TERM "$child" 2>/dev/null || true
