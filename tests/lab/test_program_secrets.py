@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from lab.machine import LabHost
 from tests.lab.program_stage import Stage
 
 PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
-PASSWORD = "Zq7-upstream-password-of-a-test"
+PASSWORD = uuid.uuid4().hex
 HOSTS = ("mirror-1", "client-1")
 
 # The engine hands a program its configuration in this variable, decrypted: no program could change that.
@@ -49,7 +50,7 @@ class Watched:
 def fragments(secret: str) -> list[str]:
     """What of a secret is looked for: a key's lines of Base64, else the text itself."""
     lines = [line for line in secret.splitlines() if not line.startswith("-----")]
-    if "BEGIN EC PRIVATE KEY" in secret:
+    if "EC PRIVATE KEY" in secret:
         # What comes after the first line is the public key (RFC 5915), which stands in every certificate.
         return lines[:1]
     return [line for line in lines if len(line) >= 20] or [secret.strip()]
