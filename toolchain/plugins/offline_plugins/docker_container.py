@@ -92,6 +92,7 @@ class Container(ResourceHandler):
         await find_or_pull(self._engine, call, inputs["image"])
         container_id, failure = await self._engine.run_to_the_end(lambda api: _create(api, inputs))
         try:
+            _raise_cancellation()
             if failure is None and inputs["start"]:
                 if inputs["wait"]:
                     failure = await self._unhealthy(container_id, inputs["waitTimeout"])
@@ -168,6 +169,13 @@ class Container(ResourceHandler):
         # upstream says nothing here, and the next refresh shows that the container does not run
         if inputs["mustRun"] and await self._engine.run(lambda api: _exits_at_once(api, container_id)):
             call.log.warning(await self._engine.run(lambda api: _exit_report(api, container_id)))
+
+
+def _raise_cancellation() -> None:
+    """Takes up a cancellation that came while the container was being made, and was let pass there."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _changed(read: Plain, stored: Plain) -> Plain:
