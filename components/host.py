@@ -152,8 +152,10 @@ def script_text(name: str) -> str:
 
 
 def _packed(texts: Mapping[str, str]) -> str:
-    """Files as unpack.sh takes them. Packed, since a state has it twice for each host and is written
-    whole at every step."""
+    """Files as unpack.sh takes them.
+
+    Packed, since a state has them twice for each host and is written whole at every step.
+    """
     listing = "".join(f"==== {name}\n{text}" for name, text in sorted(texts.items()))
     return base64.encodebytes(gzip.compress(listing.encode(), mtime=0)).decode()
 
