@@ -38,7 +38,8 @@ class Nft(dnf.Plugin):
             os.rename("/usr/sbin/nft.away", "/usr/sbin/nft")
 """
 ADMIN_PATH = "PATH=$PATH:/usr/sbin:/sbin; "
-FURTHER_NETWORKS = ["198.51.100.0/24", "2001:db8:51::/64"]
+LEAVING_NETWORK = "2001:db8:50::/64"
+COMING_NETWORKS = ["198.51.100.0/24", "2001:db8:51::/64"]
 
 
 @dataclass
@@ -111,6 +112,7 @@ def walls(lab: Lab, plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     _prepare(lab)
     directory = tmp_path_factory.mktemp("walls") / "clone"
     stage = Stage.of(lab, directory, plugins, MIRRORS, ["client-1"], mirrorsAreClients=False)
+    stage.set(access={"networks": [*lab.network.allowed, LEAVING_NETWORK]})
     walls = Walls(stage)
     for name in MIRRORS:
         walls.files[name] = _files(lab.host(name))
@@ -145,18 +147,18 @@ def test_the_rules_of_others_stand_as_before_beside_ours(walls: Walls, name: str
 
 
 @pytest.mark.parametrize("name", IPTABLES_SERVICES)
-def test_one_line_for_ipv6_is_all_that_the_files_of_iptables_get(walls: Walls, name: str) -> None:
+def test_a_line_for_each_ipv6_network_is_all_that_the_files_of_iptables_get(walls: Walls, name: str) -> None:
     host = walls.host(name)
     before = dict(line.split("  ", 1)[::-1] for line in walls.files[name].splitlines() if "  /" in line)
 
     assert before["/etc/sysconfig/iptables"] in _files(host)
     lines = host.read("/etc/sysconfig/ip6tables").decode().splitlines()
     ours = [line for line in lines if "443" in line]
-    assert ours == [
-        f"-I INPUT -s {walls.stage.lab.network.allowed[1]} -p tcp -m tcp --dport 443"
-        " -m comment --comment registry-cache -j ACCEPT"
-    ]
-    assert lines.index(ours[0]) > lines.index("*filter"), "in the table for packets, wherever it stands"
+    assert sorted(ours) == sorted(
+        f"-I INPUT -s {network} -p tcp -m tcp --dport 443 -m comment --comment registry-cache -j ACCEPT"
+        for network in (walls.stage.lab.network.allowed[1], LEAVING_NETWORK)
+    )
+    assert min(map(lines.index, ours)) > lines.index("*filter"), "in the table for packets"
     assert not [line for line in lines if "DOCKER" in line]
 
 
@@ -212,7 +214,7 @@ def test_the_limit_holds_over_a_reboot_and_no_moment_of_it_is_open(walls: Walls)
 
 
 def test_other_networks_are_an_update_in_place_with_no_moment_of_an_open_port(walls: Walls) -> None:
-    allowed = [*walls.stage.lab.network.allowed, *FURTHER_NETWORKS]
+    allowed = [*walls.stage.lab.network.allowed, *COMING_NETWORKS]
     walls.stage.set(access={"networks": allowed})
     changes = walls.stage.changes()
     assert {changes[f"{name}-firewall"] for name in MIRRORS} == {"update"}
@@ -232,10 +234,16 @@ def test_other_networks_are_an_update_in_place_with_no_moment_of_an_open_port(wa
     assert all(seen.opened > 20 for seen in clients), "the same watch sees an open port"
     for name in MIRRORS:
         rules = walls.host(name).run(f"{ADMIN_PATH}nft list table inet registry_cache").stdout
-        assert all(network in rules for network in FURTHER_NETWORKS)
+        assert all(network in rules for network in COMING_NETWORKS)
+        assert LEAVING_NETWORK not in rules
         walls.assert_guarded(name)
     rich = walls.host("mirror-1").run("firewall-cmd --list-rich-rules").stdout
     assert rich.count('family="ipv6"') == 2
+    assert LEAVING_NETWORK not in rich
+    assert (
+        LEAVING_NETWORK
+        not in walls.host("mirror-2").run("ip6tables-save; cat /etc/sysconfig/ip6tables").stdout
+    )
 
 
 def test_a_destroy_leaves_the_firewalls_as_they_were_before(walls: Walls) -> None:
