@@ -15,17 +15,17 @@ UNDO=$RECORDS/undo
 DIRECTORIES=$RECORDS/directories
 outcome=
 
-# A killed `up` may have left a script running here: this one waits until it is through.
-# Descriptor 9 is the lock; what a script runs in turn (leave.sh) has it already.
-if ! { true >&9; } 2>/dev/null; then
-  exec 9>>"$RECORDS/lock"
-  flock 9
-fi
-
 die() {
   printf '%s: %s\n' "$STEP" "$*" >&2
   exit 1
 }
+
+# A killed `up` may have left a script running here: this one waits until it is through.
+# Descriptor 9 is the lock; what a script runs in turn (leave.sh) has it already.
+if ! { true >&9; } 2>/dev/null; then
+  exec 9>>"$RECORDS/lock"
+  flock -w 900 9 || die "an earlier step still runs on this host after 15 minutes: find what holds $RECORDS/lock (fuser) and end it"
+fi
 
 # To be called before anything is changed: what undoes this step is then known, however it ends.
 keep_undo() { # the arguments that restore will get
