@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hashlib
 import shlex
@@ -145,6 +146,7 @@ class Host(pulumi.ComponentResource):
         )
 
 
+@functools.cache
 def script_text(name: str) -> str:
     """A script as it is sent: without comments and blank lines."""
     lines = (SCRIPTS / name).read_text().splitlines()
@@ -164,6 +166,7 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+@functools.cache
 def _digest(script: str) -> str:
     # A fix in what every script shares, or in the Python that one runs, is a change of the step too.
     parts = [script_text("on_host.sh"), script_text(script)]
