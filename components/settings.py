@@ -26,8 +26,10 @@ from components.settings_errors import SettingsError
 from components.settings_types import (
     Address,
     BaseUrl,
+    CollectTime,
     DataDirectory,
     HostKey,
+    Idle,
     Image,
     LocalFile,
     Name,
@@ -37,6 +39,7 @@ from components.settings_types import (
     ProxyException,
     Registry,
     RepositoryUrl,
+    Share,
     Size,
     TimeToLive,
     User,
@@ -141,6 +144,10 @@ class Upstream(Section):
     username: str | None = None
     password: SecretStr | None = None
     """Secret (`pulumi config set --secret --path`); a read-only access token serves best."""
+    limit: Size | None = None
+    """A limit of its own, within `cache.limit`."""
+    ca_file: LocalFile | None = None
+    """The CA that signed its certificate (PEM), where that is none of the public ones: another mirror's, say."""
 
     @property
     def address(self) -> str:
@@ -178,12 +185,18 @@ class Cache(Section):
 
     directory: DataDirectory = "/data/docker_registry"
     ttl: TimeToLive = "168h"
-    """How long content stays from its first fetch on; "0s" for ever. Fixed at 168h in registry 2."""
+    """How long content stays from its first fetch on; "0s" for ever. At most 168h with registry 2."""
     keep_on_destroy: bool = True
     limit: Size | None = None
-    """Not carried out yet, and refused so far."""
-    collect: str | None = None
-    """Not carried out yet, and refused so far."""
+    """What a mirror's caches may hold together, as in 10GiB. Nearing it, what was used longest ago goes. Without
+    it, only `minFree` limits them."""
+    min_free: Share = "5%"
+    """How much of the file system stays free, whoever fills it: a share of it (5%) or a size (2GiB)."""
+    untagged: Idle = "keep"
+    """How long content that no tag names stays after its last use, as in 720h; `keep`: as any other."""
+    collect: CollectTime = "hourly"
+    """When content over its `ttl` or `untagged` goes: hourly, "daily 03:00" or "weekly sun 03:00", by the
+    mirror's clock."""
 
 
 class RegistrySoftware(Section):
@@ -226,6 +239,14 @@ class Verification(Section):
     image: Image = "docker.io/library/hello-world:latest"
 
 
+class Metrics(Section):
+    """Metrics of the mirrors for Prometheus, over plain http; served only where networks are named."""
+
+    port: Port = 9469
+    networks: tuple[Network, ...] = ()
+    """IPv4 and IPv6 networks that may read them."""
+
+
 class Settings(Section):
     """The whole configuration, checked and complete."""
 
@@ -243,6 +264,12 @@ class Settings(Section):
     docker: Docker = Field(default_factory=Docker)
     proxy: Proxy = Field(default_factory=Proxy)
     verification: Verification = Field(default_factory=Verification)
+    prefetch: tuple[Image, ...] = ()
+    """Images that `up` pulls into the caches, in this order, before any client is pointed at them."""
+    metrics: Metrics = Field(default_factory=Metrics)
+    observe: Literal["auto", "always", "never"] = "auto"
+    """Whether a preview looks at the hosts for what was changed there: `auto` warns of a host that does not
+    answer, `always` fails, `never` looks at none."""
 
     @classmethod
     def load(cls, raw: Mapping[str, object], directory: Path) -> Settings:

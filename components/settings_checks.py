@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.lib import image_archive, image_reference, ssh_keys
+from components.lib import durations, image_archive, image_reference, sizes, ssh_keys
 from components.lib.image_reference import ImageReference
 from components.settings_errors import KeyPath, Problem, render_path, show
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from components.settings import Host, JumpHost, Mirror, Settings, Upstream
 
 EVERYONE = ("0.0.0.0/0", "::/0")
+SMALLEST_LIMIT = 100 * 2**20
+TTL_OF_REGISTRY_2 = 168 * 3600
 
 
 def find_problems(settings: Settings) -> Iterator[Problem]:
@@ -27,6 +29,7 @@ def find_problems(settings: Settings) -> Iterator[Problem]:
     yield from _access(settings)
     yield from _tls(settings)
     yield from _caching(settings)
+    yield from _metrics(settings)
     yield from _images(settings)
 
 
@@ -258,20 +261,33 @@ def _no_passphrase() -> str:
 
 def _caching(settings: Settings) -> Iterator[Problem]:
     cache, proxy = settings.cache, settings.proxy
-    if settings.registry.major == 2 and cache.ttl != "168h":
-        remedy = "leave it out, or use registry 3"
-        what = "cannot be changed in registry 2, where it is 168h"
+    if settings.registry.major == 2 and not 0 < durations.seconds_of(cache.ttl) <= TTL_OF_REGISTRY_2:
+        what = f"is {cache.ttl}, but registry 2 itself lets go of everything after 168h"
+        remedy = "write 168h or less, or use registry 3"
         yield Problem(("cache", "ttl"), what, remedy, (("registry", "image"),))
-    for key, value in (("limit", cache.limit), ("collect", cache.collect)):
-        if value is not None:
-            what = "is not carried out by this version, and the registry itself has no such setting"
-            yield Problem(
-                ("cache", key), what, "leave it out, and choose ttl and the disk so that the cache fits"
-            )
+    limit = None if cache.limit is None else sizes.bytes_of(cache.limit)
+    if limit is not None and limit < SMALLEST_LIMIT:
+        what = f"is {show(cache.limit)}, too small for a single large image"
+        yield Problem(("cache", "limit"), what, "give it 100MiB or more")
+    for index, upstream in enumerate(settings.upstreams):
+        own = None if upstream.limit is None else sizes.bytes_of(upstream.limit)
+        if own is not None and limit is not None and own > limit:
+            what = f"is {show(upstream.limit)}, more than cache.limit ({cache.limit}) allows all of them together"
+            yield Problem(("upstreams", index, "limit"), what, "take less", (("cache", "limit"),))
+        if upstream.ca_file and not upstream.ca_file.is_file():
+            yield _missing(("upstreams", index, "caFile"), upstream.ca_file)
     if proxy.no_proxy and not (proxy.http or proxy.https):
         rests_on = (("proxy", "http"), ("proxy", "https"))
         what = "does nothing without proxy.http or proxy.https"
         yield Problem(("proxy", "noProxy"), what, "add one of them, or leave it out", rests_on)
+
+
+def _metrics(settings: Settings) -> Iterator[Problem]:
+    where, port = ("metrics", "port"), settings.metrics.port
+    taken = {upstream.port: f"upstreams[{index}].port" for index, upstream in enumerate(settings.upstreams)}
+    taken |= {mirror.port: f"the SSH port of {mirror.name}" for mirror in settings.mirrors}
+    if port in taken:
+        yield Problem(where, f"is {port}, as is {taken[port]}", "take another, such as 9469")
 
 
 def _images(settings: Settings) -> Iterator[Problem]:
@@ -286,6 +302,13 @@ def _images(settings: Settings) -> Iterator[Problem]:
         yield Problem(where, what, remedy, (("registry", "archive"),))
     if software.archive:
         yield from _archive(software.archive, image)
+    served = [upstream.registry for upstream in settings.upstreams]
+    for index, name in enumerate(settings.prefetch):
+        registry = image_reference.parse(name).registry
+        if registry not in served:
+            what = f"is from {registry}, of which there is no cache"
+            rests_on = tuple(("upstreams", place, "registry") for place in range(len(served)))
+            yield Problem(("prefetch", index), what, f"add {registry} to upstreams, or leave it out", rests_on)
     proof = image_reference.parse(settings.verification.image)
     if proof.registry != "docker.io":
         what = f"is from {proof.registry}, but Docker asks its mirrors for docker.io only"

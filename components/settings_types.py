@@ -236,6 +236,31 @@ def _size(value: object) -> str:
     return str(value)
 
 
+def _share(value: object) -> str:
+    if re.fullmatch(r"[1-9][0-9]?%", str(value)):
+        return str(value)
+    try:
+        return _size(value)
+    except ValueError:
+        raise refuse(f"is {show(value)}", "write a share from 1% to 99%, or a size such as 2GiB") from None
+
+
+def _idle(value: object) -> str:
+    if value == "keep":
+        return "keep"
+    if value in (0, "0") and value is not False:
+        raise refuse(f"is {show(value)}", "write a time as in 720h, or keep")
+    return _time_to_live(value)
+
+
+def _collect_time(value: object) -> str:
+    clock = "([01][0-9]|2[0-3]):[0-5][0-9]"
+    text = " ".join(str(value).lower().split())
+    if not re.fullmatch(f"hourly|daily {clock}|weekly (mon|tue|wed|thu|fri|sat|sun) {clock}", text):
+        raise refuse(f"is {show(value)}", 'write hourly, "daily 03:00" or "weekly sun 03:00"')
+    return text
+
+
 def _is_number(value: object) -> bool:
     """Whether YAML read a number, or text that is nothing but digits."""
     return not isinstance(value, bool) and bool(re.fullmatch(r"[0-9]+(\.[0-9]+)?", str(value)))
@@ -292,6 +317,12 @@ DataDirectory = Annotated[str, _text(_data_directory)]
 TimeToLive = Annotated[str, BeforeValidator(_time_to_live)]
 """A duration as Go reads it, with units; "0s" is for ever."""
 Size = Annotated[str, BeforeValidator(_size)]
+Share = Annotated[str, BeforeValidator(_share)]
+"""A part of a file system: a percentage or a Size."""
+Idle = Annotated[str, BeforeValidator(_idle)]
+"""`keep`, or a duration as a TimeToLive that is not for ever."""
+CollectTime = Annotated[str, BeforeValidator(_collect_time)]
+"""`hourly`, `daily HH:MM` or `weekly DAY HH:MM`."""
 PackageVersion = Annotated[str, BeforeValidator(_package_version)]
 ProxyException = Annotated[str, _text(_proxy_exception)]
 LocalFile = Annotated[Path, BeforeValidator(_local_file)]

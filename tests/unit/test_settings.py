@@ -55,7 +55,7 @@ def test_every_mistake_stands_in_one_message_in_the_order_of_the_sections(projec
       - {{name: web-1, address: 203.0.113.21, hostKey: x}}
     access: {{networks: [10.0.0.1/8]}}
     tls: {{mode: own, validDays: 9}}
-    cache: {{ttl: 60, limit: 5GB}}
+    cache: {{ttl: 60, limit: 5G}}
     upstreams: [{{registry: docker.io}}, {{registry: ghcr.io}}]
     chache: {{}}
     """
