@@ -308,7 +308,9 @@ def _images(settings: Settings) -> Iterator[Problem]:
         if registry not in served:
             what = f"is from {registry}, of which there is no cache"
             rests_on = tuple(("upstreams", place, "registry") for place in range(len(served)))
-            yield Problem(("prefetch", index), what, f"add {registry} to upstreams, or leave it out", rests_on)
+            yield Problem(
+                ("prefetch", index), what, f"add {registry} to upstreams, or leave it out", rests_on
+            )
     proof = image_reference.parse(settings.verification.image)
     if proof.registry != "docker.io":
         what = f"is from {proof.registry}, but Docker asks its mirrors for docker.io only"
