@@ -147,7 +147,7 @@ class Upstream(Section):
     limit: Size | None = None
     """A limit of its own, within `cache.limit`."""
     ca_file: LocalFile | None = None
-    """The CA that signed its certificate (PEM), where that is none of the public ones: another mirror's, say."""
+    """The CA that signed its certificate (PEM), where that is no public one: another mirror's, say."""
 
     @property
     def address(self) -> str:
@@ -188,8 +188,8 @@ class Cache(Section):
     """How long content stays from its first fetch on; "0s" for ever. At most 168h with registry 2."""
     keep_on_destroy: bool = True
     limit: Size | None = None
-    """What a mirror's caches may hold together, as in 10GiB. Nearing it, what was used longest ago goes. Without
-    it, only `minFree` limits them."""
+    """What a mirror's caches may hold together, as in 10GiB. Nearing it, what was used longest ago goes.
+    Without it, only `minFree` limits them."""
     min_free: Share = "5%"
     """How much of the file system stays free, whoever fills it: a share of it (5%) or a size (2GiB)."""
     untagged: Idle = "keep"

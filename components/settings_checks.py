@@ -272,7 +272,7 @@ def _caching(settings: Settings) -> Iterator[Problem]:
     for index, upstream in enumerate(settings.upstreams):
         own = None if upstream.limit is None else sizes.bytes_of(upstream.limit)
         if own is not None and limit is not None and own > limit:
-            what = f"is {show(upstream.limit)}, more than cache.limit ({cache.limit}) allows all of them together"
+            what = f"is {show(upstream.limit)}, more than cache.limit ({cache.limit}) for all of them"
             yield Problem(("upstreams", index, "limit"), what, "take less", (("cache", "limit"),))
         if upstream.ca_file and not upstream.ca_file.is_file():
             yield _missing(("upstreams", index, "caFile"), upstream.ca_file)

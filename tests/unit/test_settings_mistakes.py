@@ -240,7 +240,7 @@ MISTAKES = [
     (
         "{cache: {limit: 1GiB}, upstreams: [{registry: docker.io, limit: 2GiB}]}",
         "upstreams[0].limit",
-        "more than cache.limit (1GiB) allows all of them together; take less",
+        "more than cache.limit (1GiB) for all of them; take less",
     ),
     ("upstreams: [{registry: docker.io, caFile: no.pem}]", "upstreams[0].caFile", "which is not there"),
     ("prefetch: [ghcr.io/a/b:1]", "prefetch[0]", "is from ghcr.io, of which there is no cache; add ghcr.io"),
