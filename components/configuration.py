@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pulumi
 from pulumi.runtime.config import CONFIG
 
+from components import settings_reading
 from components.settings import Settings
 from components.settings_errors import SettingsError
 
@@ -22,17 +22,7 @@ def load(directory: Path) -> Settings:
     # pulumi.Config gives single known keys; an unknown one has to be seen to be reported.
     texts = {key.removeprefix(prefix): value for key, value in CONFIG.get().items() if key.startswith(prefix)}
     try:
-        values = {key: _value(text) for key, text in texts.items()}
-        # Pulumi.yaml gives every key an empty default: what is left empty was not written by anyone.
-        written = {key: value for key, value in values.items() if value not in ("", [], {})}
-        return Settings.load(written, directory)
+        values = {key: settings_reading.value_of_text(text) for key, text in texts.items()}
+        return Settings.load(settings_reading.without_empty(values), directory)
     except SettingsError as mistakes:
         raise pulumi.RunError(str(mistakes)) from None
-
-
-def _value(text: str) -> object:
-    """What Pulumi gives as text: JSON for all but plain strings."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,19 @@ from components import settings_errors
 from components.settings_errors import Problem, SettingsError, kind_of
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def value_of_text(text: str) -> object:
+    """Return what Pulumi keeps as text: JSON for all but plain strings."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def without_empty(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the keys that somebody wrote: Pulumi.yaml gives every key an empty default."""
+    return {key: value for key, value in values.items() if value not in ("", [], {})}
 
 
 def with_include(raw: Mapping[str, object], directory: Path) -> tuple[dict[str, object], dict[str, str]]:

@@ -24,12 +24,12 @@ from components.docker_engine import DockerEngine, DockerEngineArgs
 from components.host import MIRRORS, Host, HostArgs
 from components.lib.addresses import server_names
 from components.lib.registry_config import CacheSettings
-from components.lib.ssh_options import Endpoint, Login, portable_path
 from components.mirror import Mirror, MirrorArgs, PublishedCache
 from components.mirror_client import MirrorClient, MirrorClientArgs
 from components.registry_cache import RegistryCache
-from components.settings import Client, Settings, Ssh
+from components.settings import Client, Settings
 from components.settings import Host as HostSettings
+from components.stack_hosts import login_of
 from components.verification import Verification, VerificationArgs
 
 DOCKER_HUB = "docker.io"
@@ -58,7 +58,7 @@ def declare_hosts(settings: Settings) -> Mapping[str, Host]:
     private_key = None if key_file is None else pulumi.Output.secret(key_file.expanduser().read_text())
 
     def declare(host: HostSettings, scripts: Sequence[str]) -> Host:
-        login, wait = _login(settings.ssh, host), settings.ssh.wait_seconds
+        login, wait = login_of(settings.ssh, host, PROJECT), settings.ssh.wait_seconds
         return Host(host.name, HostArgs(host.name, login, private_key, wait, scripts))
 
     mirrors = {host.name: declare(host, MIRRORS) for host in settings.mirrors}
@@ -156,20 +156,6 @@ def describe_certificates(mirrors: Sequence[Mirror]) -> Mapping[str, Mapping[str
         for mirror in mirrors
         if isinstance(mirror.certificate, IssuedCertificate)
     }
-
-
-def _login(ssh: Ssh, host: HostSettings) -> Login:
-    hop = ssh.jump_host
-    return Login(
-        address=host.address,
-        port=host.port,
-        user=host.user,
-        host_key=host.host_key,
-        private_key_file=None
-        if ssh.private_key_file is None
-        else portable_path(ssh.private_key_file.expanduser(), PROJECT, Path.home()),
-        jump=None if hop is None else Endpoint(hop.address, hop.port, hop.user, hop.host_key),
-    )
 
 
 def _cache(settings: Settings, index: int) -> CacheSettings:

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import json
 import secrets
-import shlex
-import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 
 from components.lib import image_reference
 from components.lib.evidence import Evidence, upstreams_answer, weigh
+from components.lib.remote import HostFailed, Remote, remote
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
 PULL_SECONDS = 600
 EVIDENCE_SECONDS = 60
 LOG_SETTLES_SECONDS = 5
@@ -27,45 +23,6 @@ LOG_SETTLES_SECONDS = 5
 
 class Broken(Exception):
     """A link between client and upstream that does not hold; the text says which and what to do."""
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A host as OpenSSH reaches it."""
-
-    name: str
-    destination: str
-    options: Sequence[str]
-    sudo: bool
-
-    def run(self, script: str, arguments: Sequence[str], stdin: str, timeout: int) -> str:
-        """Runs a script as root and gives its standard output; raises Broken where ssh or it fails."""
-        text = (SCRIPTS / script).read_text()
-        command = [*(["sudo", "-n"] if self.sudo else []), "bash", "-c", text, script, *arguments]
-        try:
-            done = subprocess.run(
-                ["ssh", *self.options, self.destination, shlex.join(command)],
-                input=stdin,
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise Broken(f"{self.name}: {script} gave no answer within {timeout} s") from None
-        if done.returncode != 0:
-            raise Broken(f"{self.name}: {script} failed: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
-
-
-def remote(value: Mapping[str, object]) -> Remote:
-    """A host from its JSON."""
-    options = value["options"]
-    if not isinstance(options, list):
-        raise TypeError("options must be a list")
-    return Remote(
-        str(value["name"]), str(value["destination"]), [str(o) for o in options], bool(value["sudo"])
-    )
 
 
 def pull(client: Remote, url: str, image: str, nonce: str, ca: str) -> tuple[str | None, list[str]]:
@@ -114,7 +71,7 @@ def prove(question: Mapping[str, object]) -> str:
         )
         asked = [str(question["container"]), str(question["upstream"]), repository, wanted.reference]
         said = mirror.run("ask_upstream.sh", asked, "", EVIDENCE_SECONDS) if found.refused else ""
-    except Broken as reason:
+    except (Broken, HostFailed) as reason:
         raise Broken(f"{link}: {reason}") from None
     if failure is None and found.went_through:
         return (
