@@ -16,11 +16,13 @@ from lab.hosts import DEFAULT_HOSTS, HOSTS, HostSpec, host_named
 from lab.images import Built, ensure_images
 from lab.keys import ensure_key
 from lab.machine import LabHost
-from lab.network import INTERNET, UPSTREAM, LabNetwork, ensure_network, find_network
+from lab.network import INTERNET, LabNetwork, ensure_network, find_network
 from lab.pieces import host_pieces
 from lab.places import state_directory
 from lab.progress import step
-from lab.upstream import Upstream
+from lab.proxy import NAME as PROXY_NAME
+from lab.proxy import OutboundProxy
+from lab.upstream import UPSTREAMS, Upstream, UpstreamSpec, upstream_named
 
 LAB_LABEL = "registry-cache.lab"
 STATE_LABEL = "registry-cache.lab.state"
@@ -36,8 +38,11 @@ INTERNET_NAMES = [
     "forged.example.test",
     "dl.rockylinux.org",
     "vault.centos.org",
+    PROXY_NAME,
 ]
-UPSTREAM_NAMES = ["registry-1.docker.io", "auth.docker.io", "index.docker.io"]
+
+CUT = "inet lab_cut"
+"""The nftables table that keeps a host from the upstreams."""
 
 
 class Lab:
@@ -66,10 +71,35 @@ class Lab:
     @property
     def upstream(self) -> Upstream:
         """The registry that answers as registry-1.docker.io."""
+        return self.upstream_of("docker.io")
+
+    def upstream_of(self, registry: str) -> Upstream:
+        """The registry that answers as that one: docker.io, ghcr.io, registry.k8s.io, gcr.io or quay.io."""
+        return Upstream(self._container(upstream_named(registry).container), self._names())
+
+    @property
+    def proxy(self) -> OutboundProxy:
+        """The outbound proxy of the 'internet'."""
+        return OutboundProxy(self._container("internet"), self._names())
+
+    def cut_off(self, name: str) -> None:
+        """Keep a host, and the containers on it, from all upstreams; the proxy it still reaches."""
         network = self.network
-        names = {network.address4(spec.number): spec.name for spec in HOSTS}
-        names |= {network.address6(spec.number): spec.name for spec in HOSTS}
-        return Upstream(self._container("upstream"), names)
+        v4, v6 = (
+            ", ".join(address(spec.number) for spec in UPSTREAMS)
+            for address in (network.address4, network.address6)
+        )
+        rules = f"ip daddr {{ {v4} }} reject\nip6 daddr {{ {v6} }} reject\n"
+        chains = "".join(
+            f"chain {hook} {{\ntype filter hook {hook} priority -10\n{rules}}}\n"
+            for hook in ("output", "forward")
+        )
+        self.reconnect(name)
+        self._nft(name, f"table {CUT} {{\n{chains}}}\n")
+
+    def reconnect(self, name: str) -> None:
+        """Take back `cut_off`."""
+        self._nft(name, f"add table {CUT}\ndelete table {CUT}\n")
 
     @property
     def private_key_file(self) -> Path:
@@ -88,7 +118,7 @@ class Lab:
         return {tag: f"registry:{tag}@{digest}" for name, tag, digest in entries if name == "registry"}
 
     def up(self, hosts: Sequence[str] = DEFAULT_HOSTS) -> None:
-        """Have these hosts, the 'internet' and the upstream running; what stands already stays as it is."""
+        """Have these hosts, the 'internet' and the upstreams running; what stands already stays as it is."""
         named = [host_named(name) for name in hosts]
         jumps = [host_named(spec.only_from) for spec in named if spec.only_from]
         specs = list(dict.fromkeys([*named, *jumps]))
@@ -107,7 +137,7 @@ class Lab:
             ensure_key(self._host_key_file(spec), spec.name)
         containers = [
             self._internet(network, images["internet"]),
-            self._upstream(network, images["upstream"]),
+            *(self._upstream(network, images["upstream"], spec) for spec in UPSTREAMS),
             *(self._host(network, images[host_pieces(spec)[-1].name], spec, user_key) for spec in specs),
         ]
         title = f"hosts {' '.join(spec.name for spec in specs)}"
@@ -178,6 +208,19 @@ class Lab:
         entry: dict[str, object] = {"name": name, "address": host.address, "hostKey": host.host_key}
         return entry if host.spec.user == "root" else {**entry, "user": host.spec.user}
 
+    def _nft(self, name: str, rules: str) -> None:
+        self.host(name).run("sudo env PATH=$PATH:/usr/sbin:/sbin nft -f -", rules)
+
+    def _names(self) -> dict[str, str]:
+        """The name of each host, and of the 'internet', by its addresses."""
+        network = self.network
+        numbers = {INTERNET: "internet"} | {spec.number: spec.name for spec in HOSTS}
+        return {
+            address(number): name
+            for number, name in numbers.items()
+            for address in (network.address4, network.address6)
+        }
+
     def _container(self, name: str) -> str:
         return f"{self._id}-{name}"
 
@@ -206,7 +249,7 @@ class Lab:
         self.known_hosts_file.write_text("".join(lines))
 
     def _internet(self, network: LabNetwork, image: Built) -> ContainerSpec:
-        names = {INTERNET: INTERNET_NAMES, UPSTREAM: UPSTREAM_NAMES}
+        names = {INTERNET: INTERNET_NAMES} | {spec.number: list(spec.names) for spec in UPSTREAMS}
         names |= {spec.number: [f"{spec.name}.lab.test"] for spec in HOSTS}
         lines = [
             f"{address} {' '.join(found)}\n"
@@ -214,13 +257,24 @@ class Lab:
             for address in (network.address4(number), network.address6(number))
         ]
         hosts = HostFile("/etc/lab/hosts", "".join(lines).encode())
-        return self._service("internet", INTERNET, network, image, (hosts,))
+        # Its proxy asks its own names.
+        return self._service("internet", INTERNET, network, image, self._resolver(), (hosts,))
 
-    def _upstream(self, network: LabNetwork, image: Built) -> ContainerSpec:
-        return self._service("upstream", UPSTREAM, network, image, ())
+    def _upstream(self, network: LabNetwork, image: Built, spec: UpstreamSpec) -> ContainerSpec:
+        registry = ("--env", f"LAB_REGISTRY={spec.registry}")
+        return self._service(spec.container, spec.number, network, image, registry)
+
+    def _resolver(self) -> tuple[str, str]:
+        return ("--volume", f"{self.state_dir / 'resolv.conf'}:/etc/resolv.conf")
 
     def _service(
-        self, name: str, number: int, network: LabNetwork, image: Built, files: tuple[HostFile, ...]
+        self,
+        name: str,
+        number: int,
+        network: LabNetwork,
+        image: Built,
+        options: tuple[str, ...],
+        files: tuple[HostFile, ...] = (),
     ) -> ContainerSpec:
         return ContainerSpec(
             name=self._container(name),
@@ -229,7 +283,7 @@ class Lab:
             network=network.name,
             address4=network.address4(number),
             address6=network.address6(number),
-            options=("--init",),
+            options=("--init", *options),
             files=files,
         )
 
@@ -248,8 +302,6 @@ class Lab:
             HostFile("/etc/ssh/sshd_config.d/00-login.conf", "".join(f"{rule}\n" for rule in rules).encode()),
             HostFile(f"{home}/.ssh/authorized_keys", f"{user_key}\n".encode(), 0o600, uid, gid),
         )
-        # An engine inside a host cannot use Docker's resolver at 127.0.0.11.
-        names = ("--volume", f"{self.state_dir / 'resolv.conf'}:/etc/resolv.conf")
         return ContainerSpec(
             name=self._container(spec.name),
             hostname=spec.name,
@@ -257,7 +309,8 @@ class Lab:
             network=network.name,
             address4=network.address4(spec.number),
             address6=network.address6(spec.number),
-            options=(*names, *HOST_OPTIONS),
+            # An engine inside a host cannot use Docker's resolver at 127.0.0.11.
+            options=(*self._resolver(), *HOST_OPTIONS),
             files=files,
         )
 

@@ -10,7 +10,6 @@ from lab.errors import LabError
 
 POOL = ipaddress.IPv4Network("10.213.0.0/16")
 INTERNET = 2
-UPSTREAM = 3
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The image of the 'internet': names, package repositories, package mirrors.
+# The image of the 'internet': names, package repositories, package mirrors, an outbound proxy.
 set -euo pipefail
 : "${OUT:?}" "${SOURCES:?}" "${SERVICES_IMAGE:?}" "${PACKAGES:?}" "${PKI:?}" "${IMAGE:?}"
 context="$OUT/context"

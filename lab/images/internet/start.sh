@@ -1,5 +1,8 @@
 #!/bin/sh
-# Web server in the background, names in the foreground.
+# Web server and outbound proxy in the background, names in the foreground.
 set -eu
 nginx
+mkdir -p /var/log/lab
+: >>/var/log/lab/proxy.log
+tinyproxy -c /etc/tinyproxy.conf
 exec dnsmasq
