@@ -91,10 +91,15 @@ class RegistryCache(pulumi.ComponentResource):
                 owner=REGISTRY_USER,
                 parent=self,
             )
+        ca_path = f"/etc/registry-cache/{slug}/upstream-ca.pem"
+        if cache.upstream_ca is not None:
+            written = host.file(f"upstream-ca-{slug}", ca_path, cache.upstream_ca, parent=self)
         fingerprint = certificate.fingerprint if certificate else pulumi.Output.from_input("none")
         mounted = {path: CONFIGURATION_IN_CONTAINER}
         if login is not None:
             mounted[login_path] = registry_config.CREDENTIALS_IN_CONTAINER
+        if cache.upstream_ca is not None:
+            mounted[ca_path] = registry_config.UPSTREAM_CA_IN_CONTAINER
         if certificate is not None:
             mounted[CERTIFICATE_FILE] = registry_config.CERTIFICATE_IN_CONTAINER
         volumes = [
@@ -134,12 +139,12 @@ class RegistryCache(pulumi.ComponentResource):
                 start_period="10s",
                 retries=3,
             ),
-            # The registry reads both files only when it starts: another content is another container.
+            # The registry reads its files only when it starts: another content is another container.
             labels=[
                 docker.ContainerLabelArgs(label="registry-cache.certificate", value=fingerprint),
                 docker.ContainerLabelArgs(
                     label="registry-cache.configuration",
-                    value=_digest(configuration + (login or "")),
+                    value=_digest(configuration + (login or "") + (cache.upstream_ca or "")),
                 ),
             ],
             opts=pulumi.ResourceOptions(

@@ -144,6 +144,8 @@ class Upstream(Section):
     username: str | None = None
     password: SecretStr | None = None
     """Secret (`pulumi config set --secret --path`); a read-only access token serves best."""
+    password_file: LocalFile | None = None
+    """In place of `password`: a file on this machine that holds it and that only its owner may read."""
     limit: Size | None = None
     """A limit of its own, within `cache.limit`."""
     ca_file: LocalFile | None = None
@@ -154,6 +156,17 @@ class Upstream(Section):
         """The URL that the cache fetches from, without a slash at the end."""
         hub = "https://registry-1.docker.io" if self.registry == "docker.io" else f"https://{self.registry}"
         return self.url or hub
+
+    @property
+    def has_login(self) -> bool:
+        """Whether the cache shows credentials to it."""
+        return self.password is not None or self.password_file is not None
+
+    def read_password(self) -> str | None:
+        """Return the password, out of its file where it is in one."""
+        if self.password_file is not None:
+            return self.password_file.read_text(encoding="utf-8").removesuffix("\n")
+        return None if self.password is None else self.password.get_secret_value()
 
 
 class Access(Section):

@@ -171,12 +171,16 @@ def _upstreams(settings: Settings) -> Iterator[Problem]:
 
 def _credentials(settings: Settings, place: KeyPath, upstream: Upstream) -> Iterator[Problem]:
     username, password = (*place, "username"), (*place, "password")
-    if upstream.username and not upstream.password:
-        yield Problem(password, "is missing beside username", "add it as a secret, or leave both out")
-    if upstream.password and not upstream.username:
-        yield Problem(username, "is missing beside password", "add it, or leave both out")
-    if not upstream.password:
+    if upstream.username and not upstream.has_login:
+        remedy, file = "add it as a secret, or leave both out", (*place, "passwordFile")
+        yield Problem(password, "is missing beside username", remedy, (file,))
+    if upstream.has_login and not upstream.username:
+        yield Problem(username, "is missing beside the password", "add it, or leave both out", (password,))
+    if not upstream.has_login:
         return
+    if upstream.password_file:
+        password = (*place, "passwordFile")
+        yield from _password_file(password, upstream.password_file, beside_password=bool(upstream.password))
     if any(network in EVERYONE for network in settings.access.networks):
         what = (
             "is given while access.networks lets everyone in: they could pull every private image it can read"
@@ -185,6 +189,25 @@ def _credentials(settings: Settings, place: KeyPath, upstream: Upstream) -> Iter
         yield Problem(password, what, remedy, (("access", "networks"),))
     if upstream.address.startswith("http://"):
         yield Problem(password, "would travel to the upstream unencrypted", "use an https:// url")
+
+
+def _password_file(where: KeyPath, path: Path, *, beside_password: bool) -> Iterator[Problem]:
+    if beside_password:
+        yield Problem(where, "is given beside password", "keep one of the two")
+    elif not path.is_file():
+        yield _missing(where, path)
+    elif path.stat().st_mode & 0o077:
+        yield Problem(where, f"names {path}, which others may read", f"run chmod 600 {path}")
+    else:
+        try:
+            lines = path.read_text(encoding="utf-8").removesuffix("\n").splitlines()
+        except (OSError, UnicodeError) as error:
+            what = f"names {path}, which cannot be read ({type(error).__name__})"
+            yield Problem(where, what, "give a text file that this user may read")
+        else:
+            if len(lines) != 1:
+                what = f"names {path}, which has {'nothing' if not lines else 'more than one line'} in it"
+                yield Problem(where, what, "put the password there, in one line, and nothing else")
 
 
 def _access(settings: Settings) -> Iterator[Problem]:
@@ -247,12 +270,14 @@ def _own_certificate(certificate: Path | None, key: Path | None, authority: Path
         except (OSError, ValueError) as error:
             yield Problem(where, f"cannot be used ({error})", remedy)
     if authority:
-        try:
-            context.load_verify_locations(authority)
-        except (ssl.SSLError, OSError):
-            yield Problem(
-                ("tls", "caFile"), f"names {authority}, which holds no certificate", "give it as PEM"
-            )
+        yield from _holds_certificate(("tls", "caFile"), authority)
+
+
+def _holds_certificate(where: KeyPath, authority: Path) -> Iterator[Problem]:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(authority)
+    except (ssl.SSLError, OSError):
+        yield Problem(where, f"names {authority}, which holds no certificate", "give it as PEM")
 
 
 def _no_passphrase() -> str:
@@ -274,12 +299,23 @@ def _caching(settings: Settings) -> Iterator[Problem]:
         if own is not None and limit is not None and own > limit:
             what = f"is {show(upstream.limit)}, more than cache.limit ({cache.limit}) for all of them"
             yield Problem(("upstreams", index, "limit"), what, "take less", (("cache", "limit"),))
-        if upstream.ca_file and not upstream.ca_file.is_file():
-            yield _missing(("upstreams", index, "caFile"), upstream.ca_file)
+        if upstream.ca_file:
+            yield from _upstream_authority(("upstreams", index), upstream.ca_file, upstream.address)
     if proxy.no_proxy and not (proxy.http or proxy.https):
         rests_on = (("proxy", "http"), ("proxy", "https"))
         what = "does nothing without proxy.http or proxy.https"
         yield Problem(("proxy", "noProxy"), what, "add one of them, or leave it out", rests_on)
+
+
+def _upstream_authority(place: KeyPath, authority: Path, address: str) -> Iterator[Problem]:
+    where = (*place, "caFile")
+    if not authority.is_file():
+        yield _missing(where, authority)
+    elif address.startswith("http://"):
+        what = "does nothing with an http:// url, where no certificate is shown"
+        yield Problem(where, what, "use an https:// url, or leave it out", ((*place, "url"),))
+    else:
+        yield from _holds_certificate(where, authority)
 
 
 def _metrics(settings: Settings) -> Iterator[Problem]:

@@ -48,7 +48,7 @@ def _about_upstreams(settings: Settings) -> Iterator[str]:
                 f"{path}: Docker asks mirrors for docker.io only; pull the images of {upstream.registry} by"
                 f" the mirror's name, as {by_name}/…"
             )
-        if upstream.password and settings.registry.major == 2:
+        if upstream.has_login and settings.registry.major == 2:
             yield f"{path}: registry 2 can log in only where the upstream hands out bearer tokens."
 
 

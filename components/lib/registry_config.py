@@ -19,6 +19,7 @@ DEBUG_ADDRESS = "127.0.0.1:5001"
 DATA_IN_CONTAINER = "/var/lib/registry"
 CERTIFICATE_IN_CONTAINER = "/etc/registry-cache/server.pem"
 CREDENTIALS_IN_CONTAINER = "/etc/registry-cache/credentials"
+UPSTREAM_CA_IN_CONTAINER = "/etc/registry-cache/trusted/upstream-ca.pem"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class CacheSettings:
     """One cache. `registry` is the name in image names, `upstream_url` where it is fetched from.
 
     `ttl` is a duration with units, "0s" for ever; version 2 has 168h and no setting for it. With `tls` the
-    registry serves https with the certificate chain and key in `CERTIFICATE_IN_CONTAINER`.
+    registry serves https with the certificate chain and key in `CERTIFICATE_IN_CONTAINER`. `upstream_ca` is
+    what it trusts at its upstream besides the public authorities, as PEM, in `UPSTREAM_CA_IN_CONTAINER`.
     """
 
     registry: str
@@ -39,6 +41,7 @@ class CacheSettings:
     http_proxy: str | None = None
     https_proxy: str | None = None
     no_proxy: tuple[str, ...] = ()
+    upstream_ca: str | None = None
 
 
 def render(cache: CacheSettings) -> str:
@@ -125,6 +128,9 @@ def environment(cache: CacheSettings) -> dict[str, str]:
         values["HTTPS_PROXY"] = cache.https_proxy
     if cache.no_proxy:
         values["NO_PROXY"] = ",".join(cache.no_proxy)
+    if cache.upstream_ca is not None:
+        # Go's crypto/x509 reads all of these folders, and the image's own bundle as well (root_unix.go).
+        values["SSL_CERT_DIR"] = f"/etc/ssl/certs:{UPSTREAM_CA_IN_CONTAINER.rpartition('/')[0]}"
     return values
 
 

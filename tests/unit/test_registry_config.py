@@ -13,6 +13,7 @@ import yaml
 from components.lib.registry_config import (
     CERTIFICATE_IN_CONTAINER,
     CREDENTIALS_IN_CONTAINER,
+    UPSTREAM_CA_IN_CONTAINER,
     CacheSettings,
     credential_helper,
     environment,
@@ -108,6 +109,13 @@ def test_plain_values_are_in_the_environment() -> None:
         "NO_PROXY": "a,b",
     }
     assert "OTEL_TRACES_EXPORTER" not in environment(TWO)
+
+
+@pytest.mark.parametrize("cache", [TWO, THREE], ids=["2", "3"])
+def test_an_upstreams_own_ca_is_trusted_besides_the_public_ones(cache: CacheSettings) -> None:
+    folders = environment(dataclasses.replace(cache, upstream_ca="PEM"))["SSL_CERT_DIR"].split(":")
+    assert folders == ["/etc/ssl/certs", str(Path(UPSTREAM_CA_IN_CONTAINER).parent)]
+    assert "SSL_CERT_DIR" not in environment(cache)
 
 
 @pytest.mark.parametrize("url", ["https://a #b", "~", "@x", "*x", "a: b", "'x", "", " https://a", "0x10"])

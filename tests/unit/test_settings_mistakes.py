@@ -178,7 +178,7 @@ MISTAKES = [
     (
         "upstreams: [{registry: docker.io, password: p}]",
         "upstreams[0].username",
-        "is missing beside password",
+        "is missing beside the password",
     ),
     (
         "{upstreams: [{registry: docker.io, username: u, password: p}], access: {networks: [0.0.0.0/0]}}",
@@ -243,6 +243,41 @@ MISTAKES = [
         "more than cache.limit (1GiB) for all of them; take less",
     ),
     ("upstreams: [{registry: docker.io, caFile: no.pem}]", "upstreams[0].caFile", "which is not there"),
+    (
+        "upstreams: [{registry: docker.io, caFile: ~/.ssh/notes.txt}]",
+        "upstreams[0].caFile",
+        "holds no certificate; give it as PEM",
+    ),
+    (
+        "upstreams: [{registry: docker.io, url: 'http://m.example', caFile: ~/.ssh/notes.txt}]",
+        "upstreams[0].caFile",
+        "does nothing with an http:// url",
+    ),
+    (
+        "upstreams: [{registry: docker.io, passwordFile: ~/.ssh/notes.txt}]",
+        "upstreams[0].username",
+        "is missing beside the password; add it",
+    ),
+    (
+        "upstreams: [{registry: docker.io, username: u, passwordFile: nowhere}]",
+        "upstreams[0].passwordFile",
+        "which is not there",
+    ),
+    (
+        "upstreams: [{registry: docker.io, username: u, passwordFile: ~/.ssh/open}]",
+        "upstreams[0].passwordFile",
+        "which others may read; run chmod 600",
+    ),
+    (
+        "upstreams: [{registry: docker.io, username: u, passwordFile: ~/.ssh/locked}]",
+        "upstreams[0].passwordFile",
+        "more than one line in it; put the password there, in one line",
+    ),
+    (
+        "upstreams: [{registry: docker.io, username: u, password: p, passwordFile: ~/.ssh/notes.txt}]",
+        "upstreams[0].passwordFile",
+        "is given beside password; keep one of the two",
+    ),
     ("prefetch: [ghcr.io/a/b:1]", "prefetch[0]", "is from ghcr.io, of which there is no cache; add ghcr.io"),
     ("metrics: {port: 22}", "metrics.port", "as is the SSH port of mirror-1; take another"),
     ("metrics: {networks: [10.0.0.1]}", "metrics.networks[0]", "an address without a prefix"),

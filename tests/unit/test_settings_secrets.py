@@ -27,6 +27,33 @@ def test_a_password_is_in_no_message_and_no_representation(project: Path) -> Non
     assert password.get_secret_value() == PASSWORD
 
 
+@pytest.mark.parametrize("kept", [PASSWORD, f"{PASSWORD}\n"])
+def test_a_password_in_a_file_of_its_own_is_taken_without_the_end_of_its_line(
+    kept: str, project: Path
+) -> None:
+    file = project / "password"
+    file.write_text(kept)
+    file.chmod(0o600)
+
+    settings = load(
+        project, {"upstreams": [{"registry": "docker.io", "username": "u", "passwordFile": "password"}]}
+    )
+
+    assert settings.upstreams[0].read_password() == PASSWORD
+    assert settings.upstreams[0].has_login
+    assert "sesame" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_a_mirror_open_to_all_is_refused_with_a_password_from_a_file_too(project: Path) -> None:
+    file = project / "password"
+    file.write_text(PASSWORD)
+    file.chmod(0o600)
+    upstream = {"registry": "docker.io", "username": "u", "passwordFile": "password"}
+
+    with pytest.raises(SettingsError, match=r"passwordFile is given while access.networks lets everyone in"):
+        load(project, {"upstreams": [upstream], "access": {"networks": ["0.0.0.0/0"]}})
+
+
 @pytest.mark.parametrize("password", [12345678, ["12345678"], {"secret": "12345678"}, True])
 def test_a_password_of_a_wrong_kind_is_refused_without_being_shown(password: object, project: Path) -> None:
     with pytest.raises(SettingsError, match=r"upstreams\[0\]\.password is .*, not text") as caught:
