@@ -86,15 +86,21 @@ def weigh(
 def upstreams_answer(said: str) -> str | None:
     """What keeps an upstream from giving a manifest, by ask_upstream.sh's answer; None where nothing does."""
     kind, _, what = said.strip().partition(" ")
-    if kind == "unreachable":
-        return f"the upstream cannot be reached: {what}"
-    if what == "429":
-        return RATE_LIMIT
-    if what in {"401", "403"}:
-        return f"the upstream refuses with {what} who shows no credentials"
-    if what == "404":
-        return "the upstream has no such image"
-    return None if what == "200" else f"the upstream answers with {what}"
+    match kind:
+        case "ok":
+            return None
+        case "absent":
+            return "the upstream has no such image"
+        case "rate_limited":
+            return RATE_LIMIT
+        case "unauthorized":
+            return f"the upstream refuses the cache's login, or wants one: {what}"
+        case "unreachable":
+            return f"the upstream cannot be reached: {what}"
+        case "tls":
+            return f"the upstream's certificate is not trusted: {what}"
+        case _:
+            return f"the upstream fails: {what}"
 
 
 def _refusal(line: str) -> str | None:

@@ -64,6 +64,15 @@ def render(cache: CacheSettings) -> str:
         "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
         "proxy": _proxy(cache),
     }
+    if cache.major == 2 and cache.password is not None:
+        # As JSON, which is YAML too, so that a shell can read it (ask_upstream.sh).
+        login = {"username": cache.username or "", "password": cache.password}
+        del document["proxy"]
+        return _dump(document) + f"proxy: {json.dumps(login, ensure_ascii=False)}\n"
+    return _dump(document)
+
+
+def _dump(document: dict[str, object]) -> str:
     return yaml.safe_dump(document, sort_keys=False, default_flow_style=False, allow_unicode=True)
 
 
@@ -87,8 +96,6 @@ def _proxy(cache: CacheSettings) -> dict[str, object]:
         # Without `exec` a registry 3 asks its upstream for a login at start, and panics if that is away
         # (registry/proxy/proxyregistry.go, configureAuth); with it, the question waits until the first fetch.
         return {"ttl": cache.ttl, "exec": {"command": CREDENTIALS_IN_CONTAINER}}
-    if cache.password is not None:
-        return {"username": cache.username or "", "password": cache.password}
     return {}
 
 
@@ -105,7 +112,7 @@ def credential_helper(cache: CacheSettings) -> str | None:
     return (
         "#!/bin/sh\n"
         "# The registry runs this to learn its login at the upstream.\n"
-        f"cat <<'LOGIN'\n{json.dumps(login)}\nLOGIN\n"
+        f"cat <<'LOGIN'\n{json.dumps(login, ensure_ascii=False)}\nLOGIN\n"
     )
 
 

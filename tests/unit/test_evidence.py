@@ -94,19 +94,24 @@ def test_a_cache_that_does_not_give_the_manifest_is_told_from_one_that_was_not_a
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("unreachable curl: (7) Failed to connect\n", "cannot be reached: curl: (7) Failed to connect"),
-        ("status 429\n", "refused with 429, its rate limit"),
-        ("status 401\n", "refuses with 401 who shows no credentials"),
-        ("status 404\n", "has no such image"),
-        ("status 503\n", "answers with 503"),
+        ("unreachable curl: (7) Failed to connect\n", " cannot be reached: curl: (7) Failed to connect"),
+        ("rate_limited ghcr.io answers 429\n", " refused with 429, its rate limit"),
+        (
+            "unauthorized ghcr.io answers 401\n",
+            " refuses the cache's login, or wants one: ghcr.io answers 401",
+        ),
+        ("tls ghcr.io: curl: (60) SSL\n", "'s certificate is not trusted: ghcr.io: curl: (60) SSL"),
+        ("absent\n", " has no such image"),
+        ("server_error ghcr.io answers 503\n", " fails: ghcr.io answers 503"),
+        ("other ghcr.io answers 418\n", " fails: ghcr.io answers 418"),
     ],
 )
 def test_what_the_upstream_tells_the_mirror_is_put_into_words(said: str, told: str) -> None:
-    assert upstreams_answer(said) == f"the upstream {told}"
+    assert upstreams_answer(said) == f"the upstream{told}"
 
 
 def test_an_upstream_that_gives_the_manifest_is_no_reason() -> None:
-    assert upstreams_answer("status 200\n") is None
+    assert upstreams_answer("ok\n") is None
 
 
 def test_lines_that_are_no_requests_are_passed_over() -> None:
