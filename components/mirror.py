@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -15,6 +15,7 @@ from components.firewall import Firewall, FirewallArgs
 from components.host import Host
 from components.lib import access_rules, image_archive
 from components.lib.registry_config import CacheSettings
+from components.prefetch import Prefetch, PrefetchArgs
 from components.registry_cache import (
     CERTIFICATE_FILE,
     REGISTRY_USER,
@@ -46,12 +47,15 @@ class MirrorArgs:
     image_archive: str | None
     data_directory: str
     keep_data_on_destroy: bool
+    prefetch: Sequence[str]
+    proof_image: str
 
 
 class Mirror(pulumi.ComponentResource):
     """A host and its caches."""
 
     caches: Sequence[RegistryCache]
+    ready: pulumi.Resource
 
     def __init__(self, name: str, args: MirrorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("registry-cache:index:Mirror", name, None, opts)
@@ -90,7 +94,18 @@ class Mirror(pulumi.ComponentResource):
             )
             for upstream in args.upstreams
         ]
+        self._prefetch("prefetch", args, args.prefetch, required=True)
+        # Many clients prove themselves at once, and each would have it fetched anew (distribution#3969). Why
+        # it does not come, their proofs say.
+        self._prefetch("proof-image", args, {args.proof_image}.difference(args.prefetch), required=False)
+        self.ready = args.host.last_step
         self.register_outputs({})
+
+    def _prefetch(self, step: str, args: MirrorArgs, images: Collection[str], *, required: bool) -> None:
+        if images:
+            ca = args.certificate.ca if args.certificate else None
+            wanted = PrefetchArgs(args.host, step, self.caches, list(images), ca, required)
+            Prefetch(f"{self.name}-{step}", wanted, pulumi.ResourceOptions(parent=self))
 
     def _image(self, args: MirrorArgs, provider: docker.Provider) -> pulumi.Input[str]:
         if args.image_archive is None:

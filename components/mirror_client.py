@@ -14,12 +14,16 @@ from components.registry_cache import RegistryCache
 
 @dataclass(frozen=True)
 class MirrorClientArgs:
-    """``hub_caches`` are the caches of docker.io in the order in which they are tried; ``ca`` is PEM."""
+    """``hub_caches`` are the caches of docker.io in the order in which they are tried; ``ca`` is PEM.
+
+    ``after`` is what makes the mirrors ready.
+    """
 
     host: Host
     hub_caches: Sequence[RegistryCache]
     other_caches: Sequence[RegistryCache]
     ca: pulumi.Input[str] | None
+    after: Sequence[pulumi.Resource] = ()
 
 
 class MirrorClient(pulumi.ComponentResource):
@@ -39,7 +43,7 @@ class MirrorClient(pulumi.ComponentResource):
             " ".join(trusted),
             hosts_toml.render(hub_urls, "/etc/docker/registry-cache-ca.crt" if trusted else None),
             stdin=args.ca if args.ca is not None else "",
-            after=[cache.answers for cache in args.hub_caches],
+            after=[*(cache.answers for cache in args.hub_caches), *args.after],
             parent=self,
         )
         self.register_outputs({})

@@ -164,6 +164,19 @@ class RegistryCache(pulumi.ComponentResource):
             stdin=certificate.ca if certificate else "",
             parent=self,
         )
+        if cache.password is not None:
+            self.answers = host.run(
+                f"login-{slug}",
+                "upstream_login.sh",
+                *(
+                    self.container_name,
+                    cache.upstream_url,
+                    cache.registry,
+                    cache.username or "",
+                    container.id,
+                ),
+                parent=self,
+            )
         self.register_outputs({"url": self.url})
 
 

@@ -21,7 +21,7 @@ from components.certificates import (
     ServerCertificate,
 )
 from components.docker_engine import DockerEngine, DockerEngineArgs
-from components.host import MIRRORS, Host, HostArgs
+from components.host import MIRROR_PACKAGES, MIRRORS, Host, HostArgs
 from components.lib.addresses import server_names
 from components.lib.registry_config import CacheSettings
 from components.mirror import Mirror, MirrorArgs, PublishedCache
@@ -57,11 +57,11 @@ def declare_hosts(settings: Settings) -> Mapping[str, Host]:
     key_file = settings.ssh.private_key_file
     private_key = None if key_file is None else pulumi.Output.secret(key_file.expanduser().read_text())
 
-    def declare(host: HostSettings, scripts: Sequence[str]) -> Host:
+    def declare(host: HostSettings, scripts: Sequence[str], packages: Sequence[str] = ()) -> Host:
         login, wait = login_of(settings.ssh, host, PROJECT), settings.ssh.wait_seconds
-        return Host(host.name, HostArgs(host.name, login, private_key, wait, scripts))
+        return Host(host.name, HostArgs(host.name, login, private_key, wait, scripts, packages))
 
-    mirrors = {host.name: declare(host, MIRRORS) for host in settings.mirrors}
+    mirrors = {host.name: declare(host, MIRRORS, MIRROR_PACKAGES) for host in settings.mirrors}
     clients = {
         host.name: declare(host, ["docker_engine.sh"] if host.docker == "install" else [])
         for host in settings.clients
@@ -94,6 +94,8 @@ def declare_mirrors(settings: Settings, hosts: Mapping[str, Host]) -> Sequence[M
                 image_archive=None if settings.registry.archive is None else str(settings.registry.archive),
                 data_directory=settings.cache.directory,
                 keep_data_on_destroy=settings.cache.keep_on_destroy,
+                prefetch=settings.prefetch,
+                proof_image=settings.verification.image,
             ),
         )
         for mirror in settings.mirrors
@@ -224,6 +226,7 @@ def _client(host: Host, mirrors: Sequence[Mirror]) -> MirrorClient:
             other_caches=_caches(mirrors, hub=False),
             # One CA signs for all mirrors.
             ca=authorities[0] if authorities else None,
+            after=[mirror.ready for mirror in mirrors],
         ),
     )
 

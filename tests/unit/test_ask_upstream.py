@@ -23,8 +23,7 @@ class Upstream(BaseHTTPRequestHandler):
         repository = self.path.split("/")[2]
         if repository == "token" and self.headers["Authorization"] != f"Bearer {TOKEN}":
             self.send_response(401)
-            host, port = self.server.server_address[:2]
-            realm = f"http://{host!s}:{port}/token"
+            realm = f"http://{self.headers['Host']}/token"
             self.send_header("Www-Authenticate", f'Bearer realm="{realm}",service="here",scope="x"')
         else:
             self.send_response(200 if repository == "token" else int(repository))
