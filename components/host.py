@@ -17,8 +17,9 @@ import pulumi_command as command
 from components.lib import ssh_options
 from components.lib.ssh_options import Login
 
-SCRIPTS = Path(__file__).parent / "scripts"
-DAEMON_JSON = Path(__file__).parent / "lib" / "daemon_json.py"
+COMPONENTS = Path(__file__).parent
+SCRIPTS = COMPONENTS / "scripts"
+DAEMON_JSON = COMPONENTS / "lib" / "daemon_json.py"
 ON_HOST = "/var/lib/registry-cache/scripts"
 EVERY_HOST = ("on_host.sh", "leave.sh", "mirror_client.sh")
 MIRRORS = (
@@ -28,18 +29,25 @@ MIRRORS = (
     "load_image.sh",
     "registry_directory.sh",
     "answers.sh",
+    "prober.sh",
+    "exporter.sh",
 )
+MIRROR_PACKAGES = ("prober", "exporter")
 
 
 @dataclass(frozen=True)
 class HostArgs:
-    """A host's name in the stack, the way in, and the further scripts that its steps will run."""
+    """A host's name in the stack, the way in, and the further scripts that its steps will run.
+
+    ``packages`` are folders of Python beside this file, for services of ours.
+    """
 
     name: str
     login: Login
     private_key: pulumi.Input[str] | None = field(default=None, repr=False)
     wait_seconds: int = 120
     scripts: Sequence[str] = ()
+    packages: Sequence[str] = ()
 
 
 class Host(pulumi.ComponentResource):
@@ -61,6 +69,8 @@ class Host(pulumi.ComponentResource):
         texts = {script: script_text(script) for script in self._sent} | {
             "daemon_json.py": DAEMON_JSON.read_text()
         }
+        for package in args.packages:
+            texts |= package_texts(package)
         leave = f"{ON_HOST}/leave.sh"
         # The names with their digests are what a preview shows of a change in here.
         names = [f"{name}@{_sha256(text)}" for name, text in sorted(texts.items())]
@@ -82,6 +92,7 @@ class Host(pulumi.ComponentResource):
         script: str,
         *arguments: pulumi.Input[str],
         stdin: pulumi.Input[str] = "",
+        package: str | None = None,
         after: Sequence[pulumi.Resource] = (),
         parent: pulumi.Resource | None = None,
     ) -> command.remote.Command:
@@ -89,12 +100,13 @@ class Host(pulumi.ComponentResource):
 
         ``step`` names the resource (``<host>-<step>``) and the record that the undo goes by.
         ``stdin`` is what may be secret; ``arguments`` are seen in previews and process lists.
-        A changed script, argument or ``stdin`` runs it again; a destroy runs its ``restore``.
+        A changed script, argument, ``stdin`` or ``package`` that it starts runs it again; a destroy
+        runs its ``restore``.
         Raises ValueError for a script that the host was not given.
         """
         if script not in self._sent:
             raise ValueError(f"{script} is not among the scripts of {self.name}")
-        line = f"exec {self._sudo}bash {ON_HOST}/{script} {step} {_digest(script)} apply"
+        line = f"exec {self._sudo}bash {ON_HOST}/{script} {step} {_digest(script, package)} apply"
         undo = f"/var/lib/registry-cache/undo/{step}"
         result = command.remote.Command(
             f"{self.name}-{step}",
@@ -153,6 +165,13 @@ def script_text(name: str) -> str:
     return "".join(f"{line}\n" for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
+@functools.cache
+def package_texts(package: str) -> Mapping[str, str]:
+    """The files of a Python package by where they go beside the scripts, whole."""
+    files = sorted((COMPONENTS / package).glob("*.py"))
+    return {f"{package}/{file.name}": file.read_text() for file in files}
+
+
 def _packed(texts: Mapping[str, str]) -> str:
     """Files as unpack.sh takes them.
 
@@ -167,11 +186,13 @@ def _sha256(text: str) -> str:
 
 
 @functools.cache
-def _digest(script: str) -> str:
+def _digest(script: str, package: str | None) -> str:
     # A fix in what every script shares, or in the Python that one runs, is a change of the step too.
     parts = [script_text("on_host.sh"), script_text(script)]
     if "daemon_json.py" in parts[1]:
         parts.append(DAEMON_JSON.read_text())
+    if package is not None:
+        parts += package_texts(package).values()
     return _sha256("".join(parts))
 
 

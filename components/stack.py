@@ -21,7 +21,8 @@ from components.certificates import (
     ServerCertificate,
 )
 from components.docker_engine import DockerEngine, DockerEngineArgs
-from components.host import MIRRORS, Host, HostArgs
+from components.host import MIRROR_PACKAGES, MIRRORS, Host, HostArgs
+from components.lib import access_rules
 from components.lib.addresses import server_names
 from components.lib.registry_config import CacheSettings
 from components.mirror import Mirror, MirrorArgs, PublishedCache
@@ -57,11 +58,11 @@ def declare_hosts(settings: Settings) -> Mapping[str, Host]:
     key_file = settings.ssh.private_key_file
     private_key = None if key_file is None else pulumi.Output.secret(key_file.expanduser().read_text())
 
-    def declare(host: HostSettings, scripts: Sequence[str]) -> Host:
+    def declare(host: HostSettings, scripts: Sequence[str], packages: Sequence[str] = ()) -> Host:
         login, wait = login_of(settings.ssh, host, PROJECT), settings.ssh.wait_seconds
-        return Host(host.name, HostArgs(host.name, login, private_key, wait, scripts))
+        return Host(host.name, HostArgs(host.name, login, private_key, wait, scripts, packages))
 
-    mirrors = {host.name: declare(host, MIRRORS) for host in settings.mirrors}
+    mirrors = {host.name: declare(host, MIRRORS, MIRROR_PACKAGES) for host in settings.mirrors}
     clients = {
         host.name: declare(host, ["docker_engine.sh"] if host.docker == "install" else [])
         for host in settings.clients
@@ -89,6 +90,9 @@ def declare_mirrors(settings: Settings, hosts: Mapping[str, Host]) -> Sequence[M
                     for index, upstream in enumerate(settings.upstreams)
                 ],
                 networks=settings.access.networks,
+                metrics=access_rules.Metrics(settings.metrics.port, settings.metrics.networks)
+                if settings.metrics.networks
+                else None,
                 certificate=certificates.get(mirror.name),
                 image=settings.registry.image,
                 image_archive=None if settings.registry.archive is None else str(settings.registry.archive),

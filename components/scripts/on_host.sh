@@ -111,3 +111,14 @@ put_file() { # path mode owner:group
   outcome=changed
 }
 
+
+# Leaves in $python one that runs our services. EL 8 keeps its own out of PATH, CentOS 7 has none of 3 at first.
+find_python() {
+  for python in /usr/libexec/platform-python /usr/bin/python3 ''; do
+    if [ -z "$python" ] || "$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null; then break; fi
+  done
+  if [ -z "$python" ]; then
+    yum install -y -q python3 >&2
+    python=/usr/bin/python3
+  fi
+}
