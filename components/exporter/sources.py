@@ -9,7 +9,7 @@ from . import families, registry_counters
 from .families import Family
 
 STALE_SECONDS = 120
-"""The health check writes a registry's counters every ten seconds: older ones are of one that runs no more."""
+"""The health check writes a registry's counters every ten seconds: older ones are of one that is gone."""
 LARGEST_FILE = 4 << 20
 COUNTERS: Mapping[str, Callable[[str], Dict[str, Family]]] = {
     ".metrics": registry_counters.of_registry_3,

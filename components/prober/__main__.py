@@ -56,7 +56,8 @@ def main(settings_file: str, directory: str) -> None:
     with open(settings_file) as file:
         settings = json.load(file)
     found = ask_all(settings)
-    end = certificate.not_after(settings["certificate"])
+    path = settings["certificate"]
+    end = certificate.not_after(path) if path else None
     now = int(time.time())
     write(os.path.join(directory, "upstreams.prom"), exposition.as_text(found, end, now))
     write(os.path.join(directory, "upstreams.json"), exposition.as_json(found, end, now))

@@ -43,10 +43,9 @@ class Proxies(NamedTuple):
 def _matches(exception: str, host: str, address: Any, port: int) -> bool:
     if exception == "*":
         return True
-    try:
-        return address is not None and address in ipaddress.ip_network(exception, strict=False)
-    except ValueError:
-        pass
+    if address is not None:
+        with contextlib.suppress(ValueError):
+            return address in ipaddress.ip_network(exception, strict=False)
     name, _, only_port = exception.partition(":") if exception.count(":") == 1 else (exception, "", "")
     if only_port and only_port != str(port):
         return False
@@ -99,10 +98,18 @@ class Way:
         # TLS inside of TLS: the ssl module secures real sockets only, so the inner one gets a pair.
         outer = self._trusted.wrap_socket(socket.create_connection(place, SECONDS), server_hostname=place[0])
         near, far = socket.socketpair()
+        near = _End(fileno=near.detach())
         near.settimeout(SECONDS)
         for source, sink in ((far, outer), (outer, far)):
             threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
         return near
+
+
+class _End(socket.socket):
+    """One of a pair of sockets, for http.client, which sets options that only TCP has."""
+
+    def setsockopt(self, *option: Any) -> None:
+        """Nothing."""
 
 
 def _place(url: SplitResult) -> Tuple[str, int]:
