@@ -13,11 +13,12 @@ from components.lib import access_rules
 
 @dataclass(frozen=True)
 class FirewallArgs:
-    """``networks`` are CIDRs, IPv4 and IPv6; nobody else reaches ``ports``."""
+    """``networks`` are CIDRs, IPv4 and IPv6; nobody else reaches ``ports``. ``metrics`` have their own."""
 
     host: Host
     ports: Sequence[int]
     networks: Sequence[str]
+    metrics: access_rules.Metrics | None = None
 
 
 class Firewall(pulumi.ComponentResource):
@@ -29,8 +30,8 @@ class Firewall(pulumi.ComponentResource):
             "firewall",
             "firewall.sh",
             ",".join(str(port) for port in sorted(args.ports)),
-            *access_rules.ipv6_networks(args.networks),
-            stdin=access_rules.render(args.ports, args.networks),
+            *access_rules.openings(args.ports, args.networks, args.metrics),
+            stdin=access_rules.render(args.ports, args.networks, args.metrics),
             parent=self,
         )
         self.register_outputs({})

@@ -32,8 +32,10 @@ MIRRORS = (
     "ask_upstream.sh",
     "upstream_login.sh",
     "prefetch.sh",
+    "prober.sh",
+    "exporter.sh",
 )
-MIRROR_PACKAGES = ("puller",)
+MIRROR_PACKAGES = ("puller", "prober", "exporter")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from components.firewall import Firewall, FirewallArgs
 from components.host import Host
 from components.lib import access_rules, image_archive
 from components.lib.registry_config import CacheSettings
+from components.metrics import Metrics, MetricsArgs
 from components.prefetch import Prefetch, PrefetchArgs
 from components.registry_cache import (
     CERTIFICATE_FILE,
@@ -36,12 +37,16 @@ class PublishedCache:
 
 @dataclass(frozen=True)
 class MirrorArgs:
-    """What a mirror host runs, and the ``networks`` that may reach it."""
+    """What a mirror host runs, and the ``networks`` that may reach it.
+
+    ``metrics`` are served to networks of their own, or not at all.
+    """
 
     host: Host
     engine: DockerEngineArgs
     upstreams: Sequence[PublishedCache]
     networks: Sequence[str]
+    metrics: access_rules.Metrics | None
     certificate: ServerCertificate | None
     image: str
     image_archive: str | None
@@ -63,7 +68,7 @@ class Mirror(pulumi.ComponentResource):
         self.name, self.host, self.certificate = name, args.host, args.certificate
         DockerEngine(f"{name}-docker", args.engine, child)
         ports = [upstream.port for upstream in args.upstreams]
-        Firewall(f"{name}-access", FirewallArgs(args.host, ports, args.networks), child)
+        Firewall(f"{name}-access", FirewallArgs(args.host, ports, args.networks, args.metrics), child)
         if args.certificate is not None:
             args.host.file(
                 "certificate",
@@ -94,6 +99,8 @@ class Mirror(pulumi.ComponentResource):
             )
             for upstream in args.upstreams
         ]
+        settings = [upstream.cache for upstream in args.upstreams]
+        Metrics(f"{name}-metrics", MetricsArgs(args.host, self.caches, settings, args.metrics), child)
         self._prefetch("prefetch", args, args.prefetch, required=True)
         # Many clients prove themselves at once, and each would have it fetched anew (distribution#3969). Why
         # it does not come, their proofs say.

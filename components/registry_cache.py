@@ -133,7 +133,10 @@ class RegistryCache(pulumi.ComponentResource):
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
             healthcheck=docker.ContainerHealthcheckArgs(
-                tests=["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:5001/debug/health"],
+                tests=[
+                    *("CMD", "/bin/sh", "-c", script_text("cache_health.sh"), "cache-health"),
+                    *registry_config.COUNTERS[cache.major],
+                ],
                 interval="10s",
                 timeout="5s",
                 start_period="10s",

@@ -22,6 +22,7 @@ from components.certificates import (
 )
 from components.docker_engine import DockerEngine, DockerEngineArgs
 from components.host import MIRROR_PACKAGES, MIRRORS, Host, HostArgs
+from components.lib import access_rules
 from components.lib.addresses import server_names
 from components.lib.registry_config import CacheSettings
 from components.mirror import Mirror, MirrorArgs, PublishedCache
@@ -89,6 +90,9 @@ def declare_mirrors(settings: Settings, hosts: Mapping[str, Host]) -> Sequence[M
                     for index, upstream in enumerate(settings.upstreams)
                 ],
                 networks=settings.access.networks,
+                metrics=access_rules.Metrics(settings.metrics.port, settings.metrics.networks)
+                if settings.metrics.networks
+                else None,
                 certificate=certificates.get(mirror.name),
                 image=settings.registry.image,
                 image_archive=None if settings.registry.archive is None else str(settings.registry.archive),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 def ipv6_networks(networks: Sequence[str]) -> list[str]:
@@ -11,20 +12,41 @@ def ipv6_networks(networks: Sequence[str]) -> list[str]:
     return [str(network) for network in _collapsed(networks, 6)]
 
 
-def render(ports: Sequence[int], networks: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class Metrics:
+    """The port that metrics are served at, and the CIDRs that may read them."""
+
+    port: int
+    networks: Sequence[str]
+
+
+def openings(ports: Sequence[int], networks: Sequence[str], metrics: Metrics | None) -> list[str]:
+    """What the host's own firewall has to let in, each as NETWORK=PORT.
+
+    IPv4 reaches a published port by Docker's DNAT, past INPUT; IPv6 reaches Docker's proxy through it, as
+    everybody reaches the metrics.
+    """
+    wanted = [f"{network}={port}" for port in sorted(ports) for network in ipv6_networks(networks)]
+    if metrics is not None:
+        every = [*_collapsed(metrics.networks, 4), *_collapsed(metrics.networks, 6)]
+        wanted += [f"{network}={metrics.port}" for network in every]
+    return wanted
+
+
+def render(ports: Sequence[int], networks: Sequence[str], metrics: Metrics | None = None) -> str:
     """A ruleset that replaces its own earlier version in one transaction.
 
     It is hooked before connection tracking (priority -300), so it sees the port that the client
     asked for, before Docker's DNAT turns it into the container's. ``fib daddr type local`` leaves
     alone what only passes through: without it, containers on a mirror could reach no other host
-    on the same port, the upstream's 443 first of all. The set `leaving` is for firewall.sh: ports
-    that caches are still published at and soon will not be.
+    on the same port, the upstream's 443 first of all. The sets are for firewall.sh: `leaving` has
+    ports that caches are still published at and soon will not be, `closed` one that metrics are.
     """
-    v4 = ", ".join(str(network) for network in _collapsed(networks, 4))
-    v6 = ", ".join(str(network) for network in _collapsed(networks, 6))
     to_caches = "{ " + ", ".join(str(port) for port in sorted(ports)) + " }"
-    allowed = [f"    ip saddr {{ {v4} }} accept"] if v4 else []
-    allowed += [f"    ip6 saddr {{ {v6} }} accept"] if v6 else []
+    of_metrics = [] if metrics is None else _chain("metrics", metrics.networks)
+    to_metrics = (
+        [] if metrics is None else [f"    fib daddr type local tcp dport {metrics.port} jump metrics"]
+    )
     lines = [
         "# Written by registry-cache: changes by hand are lost.",
         "table inet registry_cache",
@@ -33,19 +55,34 @@ def render(ports: Sequence[int], networks: Sequence[str]) -> str:
         "  set leaving {",
         "    type inet_service; flags timeout;",
         "  }",
-        "  chain caches {",
-        '    iifname "lo" accept',
-        *allowed,
-        "    counter drop",
+        "  set closed {",
+        "    type inet_service; flags timeout;",
         "  }",
+        *_chain("caches", networks),
+        *of_metrics,
         "  chain before_docker {",
         "    type filter hook prerouting priority -300; policy accept;",
         f"    fib daddr type local tcp dport {to_caches} jump caches",
         "    fib daddr type local tcp dport @leaving jump caches",
+        *to_metrics,
+        '    iifname != "lo" fib daddr type local tcp dport @closed counter drop',
         "  }",
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _chain(name: str, networks: Sequence[str]) -> list[str]:
+    v4 = ", ".join(str(network) for network in _collapsed(networks, 4))
+    v6 = ", ".join(str(network) for network in _collapsed(networks, 6))
+    return [
+        f"  chain {name} {{",
+        '    iifname "lo" accept',
+        *([f"    ip saddr {{ {v4} }} accept"] if v4 else []),
+        *([f"    ip6 saddr {{ {v6} }} accept"] if v6 else []),
+        "    counter drop",
+        "  }",
+    ]
 
 
 def _collapsed(networks: Sequence[str], version: int) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:

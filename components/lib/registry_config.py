@@ -16,6 +16,9 @@ import yaml
 PORT = 5000
 DEBUG_ADDRESS = "127.0.0.1:5001"
 """Health and metrics. Never to be published: there is no access control on it."""
+COUNTERS = {2: ("/debug/vars", ".vars.json"), 3: ("/metrics", ".metrics")}
+"""By version: where the debug server has the registry's own counters, and the file in the data directory that
+the health check leaves them in."""
 DATA_IN_CONTAINER = "/var/lib/registry"
 CERTIFICATE_IN_CONTAINER = "/etc/registry-cache/server.pem"
 CREDENTIALS_IN_CONTAINER = "/etc/registry-cache/credentials"

@@ -1,18 +1,21 @@
 # shellcheck shell=bash
 # Who may reach the caches: an nftables table of our own, hooked before Docker's DNAT.
 # Neither firewalld, iptables-services nor Docker touches a table of somebody else.
-# Standard input: the ruleset. apply PORTS NETWORK6… (ports: comma-separated)
+# Standard input: the ruleset. apply PORTS NETWORK=PORT…
+#   PORTS         those of the caches, comma-separated
+#   NETWORK=PORT  what the host's own firewall has to let in (components/lib/access_rules.py says why)
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
 
 action=$1 ports=$2
 shift 2
-networks6=("$@")
+openings=("$@")
 RULES=/etc/registry-cache/firewall.nft
 UNIT=/etc/systemd/system/registry-cache-firewall.service
 OPENED=$RECORDS/firewall-opened
 WROTE=$RECORDS/firewall-wrote
-IP6TABLES=/etc/sysconfig/ip6tables
+SYSCONFIG=/etc/sysconfig
+METRICS_SETTINGS=/etc/registry-cache/metrics.json
 ZONES=/etc/firewalld/zones
 
 unit() {
@@ -51,17 +54,31 @@ leaving_ports() {
   done
 }
 
-# IPv4 reaches a published port by Docker's DNAT, past INPUT. IPv6 reaches Docker's
-# proxy through INPUT, so there the host's own firewall has to let it in.
-wanted_openings() {
-  local network port
-  for network in ${networks6[@]+"${networks6[@]}"}; do
-    for port in ${ports//,/ }; do printf '%s %s\n' "$network" "$port"; done
-  done
+# Metrics that move to another port, or are no longer wanted, are served at the old one until their service
+# is restarted or removed, which comes after this step.
+closed_ports() {
+  local port
+  port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$METRICS_SETTINGS" 2>/dev/null || true)
+  [ -z "$port" ] || grep -q "dport $port jump metrics" "$RULES" ||
+    echo "add element inet registry_cache closed { $port timeout 1d }"
 }
 
-rich_rule() { printf 'rule family="ipv6" source address="%s" port port="%s" protocol="tcp" accept' "$1" "$2"; }
-input_rule() { printf -- 'INPUT -s %s -p tcp -m tcp --dport %s -m comment --comment registry-cache -j ACCEPT' "$1" "$2"; }
+wanted_openings() {
+  local opening
+  for opening in ${openings[@]+"${openings[@]}"}; do printf '%s %s\n' "${opening%=*}" "${opening##*=}"; done
+}
+
+rich_rule() {
+  local family=ipv4
+  case $1 in *:*) family=ipv6 ;; esac
+  printf 'rule family="%s" source address="%s" port port="%s" protocol="tcp" accept' "$family" "$1" "$2"
+}
+input_rule() {
+  local source="-s $1 "
+  # As iptables-save writes it: a network of everybody is no condition.
+  case $1 in */0) source= ;; esac
+  printf 'INPUT %s-p tcp -m tcp --dport %s -m comment --comment registry-cache -j ACCEPT' "$source" "$2"
+}
 
 zone_file() { printf '%s/%s.xml' "$ZONES" "$(sed -n 's/^DefaultZone=//p' /etc/firewalld/firewalld.conf)"; }
 
@@ -122,20 +139,20 @@ open_in_firewalld() { # network port
   firewall-cmd -q --query-rich-rule="$rule" || firewall-cmd -q --add-rich-rule="$rule"
 }
 
-open_in_ip6tables() { # network port
-  local rule
-  rule=$(input_rule "$1" "$2")
+open_in_iptables() { # iptables|ip6tables network port
+  local file=$SYSCONFIG/$1 rule
+  rule=$(input_rule "$2" "$3")
   # `service ip6tables save`, by whoever runs it, writes the same rule with -A.
-  if ! grep -qxF -e "-I $rule" -e "-A $rule" "$IP6TABLES"; then
-    before_edit "$IP6TABLES"
-    record_opening ip6tables "$1" "$2"
-    sed "/^\*filter/,/^COMMIT/s,^COMMIT,-I $rule\nCOMMIT," "$IP6TABLES" >"$IP6TABLES.registry-cache"
-    chmod --reference="$IP6TABLES" "$IP6TABLES.registry-cache"
-    mv -f "$IP6TABLES.registry-cache" "$IP6TABLES"
-    after_edit "$IP6TABLES"
+  if ! grep -qxF -e "-I $rule" -e "-A $rule" "$file"; then
+    before_edit "$file"
+    record_opening "$1" "$2" "$3"
+    sed "/^\*filter/,/^COMMIT/s,^COMMIT,-I $rule\nCOMMIT," "$file" >"$file.registry-cache"
+    chmod --reference="$file" "$file.registry-cache"
+    mv -f "$file.registry-cache" "$file"
+    after_edit "$file"
   fi
   # shellcheck disable=SC2086
-  ip6tables -w -C $rule 2>/dev/null || ip6tables -w -I $rule
+  "$1" -w -C $rule 2>/dev/null || "$1" -w -I $rule
 }
 
 close_in_firewalld() { # network port
@@ -148,15 +165,15 @@ close_in_firewalld() { # network port
   after_edit "$(zone_file)"
 }
 
-close_in_ip6tables() { # network port
-  local rule
-  rule=$(input_rule "$1" "$2")
+close_in_iptables() { # iptables|ip6tables network port
+  local file=$SYSCONFIG/$1 rule
+  rule=$(input_rule "$2" "$3")
   # shellcheck disable=SC2086
-  ip6tables -w -D $rule 2>/dev/null || true
-  [ -e "$IP6TABLES" ] || return 0
-  before_edit "$IP6TABLES"
-  sed -i "\\,^-[IA] $rule\$,d" "$IP6TABLES"
-  after_edit "$IP6TABLES"
+  "$1" -w -D $rule 2>/dev/null || true
+  [ -e "$file" ] || return 0
+  before_edit "$file"
+  sed -i "\\,^-[IA] $rule\$,d" "$file"
+  after_edit "$file"
 }
 
 close_again() { # keeps what is read on standard input, closes the rest
@@ -166,8 +183,10 @@ close_again() { # keeps what is read on standard input, closes the rest
   while read -r kind network port; do
     if grep -qxF "$network $port" <<<"$keep"; then
       left+="$kind $network $port"$'\n'
+    elif [ "$kind" = firewalld ]; then
+      close_in_firewalld "$network" "$port"
     else
-      "close_in_$kind" "$network" "$port"
+      close_in_iptables "$kind" "$network" "$port"
     fi
   done <"$OPENED"
   printf '%s' "$left" >"$OPENED"
@@ -176,23 +195,24 @@ close_again() { # keeps what is read on standard input, closes the rest
 
 case $action in
   apply)
-    keep_undo "$ports" ${networks6[@]+"${networks6[@]}"}
+    keep_undo "$ports" ${openings[@]+"${openings[@]}"}
     if ! command -v nft >/dev/null; then yum install -y -q nftables >&2; fi
     put_file "$RULES" 600 root:root
     rules=$outcome
     nft -c -f "$RULES" || die "nft does not accept $RULES: its message is above"
     # One transaction: there is no moment without a rule.
-    { cat "$RULES" && leaving_ports; } | nft -f /dev/stdin
+    { cat "$RULES" && leaving_ports && closed_ports; } | nft -f /dev/stdin
     put_file "$UNIT" 644 root:root < <(unit)
     [ "$outcome" = unchanged ] || systemctl daemon-reload
     systemctl enable -q registry-cache-firewall
     systemctl is-active -q registry-cache-firewall || systemctl start registry-cache-firewall
     wanted_openings | close_again
     while read -r network port; do
+      case $network in *:*) tables=ip6tables ;; *) tables=iptables ;; esac
       if systemctl is-active -q firewalld; then
         open_in_firewalld "$network" "$port"
-      elif systemctl is-active -q ip6tables; then
-        open_in_ip6tables "$network" "$port"
+      elif systemctl is-active -q "$tables"; then
+        open_in_iptables "$tables" "$network" "$port"
       fi
     done < <(wanted_openings)
     echo "firewall: rules $rules"

@@ -1,0 +1,1 @@
+"""Prometheus alert rules and a Grafana dashboard, made from code."""
