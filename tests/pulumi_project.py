@@ -70,9 +70,8 @@ class Project:
         directory.mkdir(parents=True)
         for file in ("Pulumi.yaml", "__main__.py"):
             shutil.copyfile(root / file, directory / file)
-        shutil.copytree(
-            root / "components", directory / "components", ignore=shutil.ignore_patterns("__pycache__")
-        )
+        for folder in ("components", "policy"):
+            shutil.copytree(root / folder, directory / folder, ignore=shutil.ignore_patterns("__pycache__"))
         return cls._started(directory, plugins, config)
 
     @classmethod
@@ -115,6 +114,10 @@ class Project:
     def set_secret(self, key: str, value: str) -> None:
         """Sets a secret value, encrypted in the stack file. `configure` afterwards would drop it."""
         self.cli("config", "set", "--secret", key, stdin=value)
+
+    def set_secret_at(self, path: str, value: str) -> None:
+        """Sets a secret value inside a key, as in `project:key[0].name`."""
+        self.cli("config", "set", "--secret", "--path", path, stdin=value)
 
     def cli(self, *arguments: str, check: bool = True, stdin: str | None = None) -> Result:
         """Any CLI command, without a terminal."""

@@ -31,6 +31,9 @@ from toolchain.stack_locks import (
 )
 from toolchain.steps import say, spoken
 
+POLICIES = ("--policy-pack", "policy")
+"""The rules that hold before anything runs; the folder is the project's own."""
+
 
 class CannotGoOn(Exception):
     """What a person has to do first. `code` is what the process ends with."""
@@ -60,7 +63,7 @@ class Stack:
             self.lab_up()
         self.select()
         self.clear_leftovers()
-        self._must("pulumi", "up", "--stack", self.name, *self._unasked())
+        self._must("pulumi", "up", "--stack", self.name, *POLICIES, *self._unasked())
         self._must(sys.executable, "-m", "components.report", self.name)
 
     def preview(self) -> None:
@@ -68,7 +71,7 @@ class Stack:
         if self.is_dev and not (state_directory(self.root) / "lab" / DEV / "stack.yaml").exists():
             self.lab_up()
         self.select()
-        self._must("pulumi", "preview", "--diff", "--stack", self.name)
+        self._must("pulumi", "preview", "--diff", "--stack", self.name, *POLICIES)
 
     def down(self, *, force: bool) -> None:
         """Takes the stack down, and dev's lab after it. `force` drops the dev stack without its hosts."""

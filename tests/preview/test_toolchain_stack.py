@@ -42,6 +42,10 @@ from pathlib import Path
 with Path("diary").open("a") as diary:
     diary.write(f"report {sys.argv[1]}\\n")
 """
+PACK_STARTER = """
+plugins:
+  analyzers: [{name: policy-registry-cache, path: policy/bin}]
+"""
 
 
 @pytest.fixture
@@ -50,6 +54,9 @@ def project(pulumi_project: Callable[..., Project], monkeypatch: pytest.MonkeyPa
     for name, text in (("lab/__main__.py", LAB), ("components/report.py", REPORT)):
         (project.directory / name).parent.mkdir()
         (project.directory / name).write_text(text)
+    (project.directory / "policy").symlink_to(ROOT / "policy")
+    with (project.directory / "Pulumi.yaml").open("a") as file:
+        file.write(PACK_STARTER)
     for stack in ("dev", "prod"):
         (project.directory / f"Pulumi.{stack}.yaml").write_text("config: {}\n")
     for variable, value in project.environment.items():
@@ -128,6 +135,16 @@ def test_a_stack_of_the_users_own_touches_no_lab(project: Project) -> None:
 def test_a_failing_up_ends_with_its_exit_code_and_no_report(project: Project) -> None:
     project.write(PROGRAM.replace("echo create >>diary", "exit 3"))
     assert main(["up", "dev"], project.directory) != 0
+    assert diary(project) == ["lab up dev"]
+
+
+@pytest.mark.parametrize("action", ["preview", "up"])
+def test_a_broken_rule_ends_it_before_anything_runs(
+    project: Project, action: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project.write(PROGRAM.replace('delete="', 'triggers=["x"], delete="'))
+    assert main([action, "dev"], project.directory) != 0
+    assert "diary: triggers are set" in capfd.readouterr().out
     assert diary(project) == ["lab up dev"]
 
 
