@@ -28,6 +28,7 @@ MIRRORS = (
     "load_image.sh",
     "registry_directory.sh",
     "answers.sh",
+    "replace_container.sh",
 )
 
 
