@@ -34,6 +34,7 @@ MIRRORS = (
     "prefetch.sh",
     "prober.sh",
     "exporter.sh",
+    "replace_container.sh",
 )
 MIRROR_PACKAGES = ("puller", "prober", "exporter")
 

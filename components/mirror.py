@@ -28,11 +28,16 @@ from components.registry_cache import (
 
 @dataclass(frozen=True)
 class PublishedCache:
-    """An upstream's cache, the port that it is published at, and its URL for clients."""
+    """An upstream's cache, the port that it is published at, its URL for clients, and where its data is.
+
+    ``replaces`` is the container whose place it takes.
+    """
 
     cache: CacheSettings
     port: int
     url: str
+    data_directory: str
+    replaces: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,6 @@ class MirrorArgs:
     certificate: ServerCertificate | None
     image: str
     image_archive: str | None
-    data_directory: str
     keep_data_on_destroy: bool
     prefetch: Sequence[str]
     proof_image: str
@@ -91,9 +95,10 @@ class Mirror(pulumi.ComponentResource):
                     url=upstream.url,
                     port=upstream.port,
                     bind_ipv6=bool(access_rules.ipv6_networks(args.networks)),
-                    data_directory=f"{args.data_directory}/{upstream.cache.registry}",
+                    data_directory=upstream.data_directory,
                     keep_data_on_destroy=args.keep_data_on_destroy,
                     certificate=args.certificate,
+                    replaces=upstream.replaces,
                 ),
                 child,
             )

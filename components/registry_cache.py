@@ -33,6 +33,8 @@ class RegistryCacheArgs:
     data_directory: str
     keep_data_on_destroy: bool
     certificate: ServerCertificate | None
+    replaces: str | None = None
+    """A container whose place this one takes: it is stopped when this one is ready to start."""
 
 
 def docker_provider(name: str, host: Host, parent: pulumi.Resource) -> docker.Provider:
@@ -67,9 +69,8 @@ class RegistryCache(pulumi.ComponentResource):
         self.registry = cache.registry
         self.upstream_url = cache.upstream_url
         self.data_directory = args.data_directory
-        # A registry's name may have a port, which a container's name and a step's must not.
-        slug = cache.registry.replace(":", "-")
-        self.container_name = f"registry-cache-{slug}"
+        slug = registry_config.slug_of(cache.registry)
+        self.container_name = registry_config.container_of(cache.registry)
         configuration = registry_config.render(cache)
         path = f"/etc/registry-cache/{slug}/config.yml"
         written = host.run(
@@ -130,6 +131,9 @@ class RegistryCache(pulumi.ComponentResource):
                 for ip in (["0.0.0.0", "::"] if args.bind_ipv6 else ["0.0.0.0"])
             ],
             volumes=volumes,
+            # One that takes another's place is started by the step that stops the other.
+            start=False if args.replaces else None,
+            must_run=False if args.replaces else None,
             log_driver="json-file",
             log_opts={"max-size": "10m", "max-file": "3"},
             healthcheck=docker.ContainerHealthcheckArgs(
@@ -149,6 +153,11 @@ class RegistryCache(pulumi.ComponentResource):
                     label="registry-cache.configuration",
                     value=_digest(configuration + (login or "") + (cache.upstream_ca or "")),
                 ),
+                *(
+                    [docker.ContainerLabelArgs(label="registry-cache.replaces", value=args.replaces)]
+                    if args.replaces
+                    else []
+                ),
             ],
             opts=pulumi.ResourceOptions(
                 parent=self,
@@ -160,6 +169,15 @@ class RegistryCache(pulumi.ComponentResource):
         )
         host.follow(container)
         self.container_id = container.id
+        if args.replaces is not None:
+            host.run(
+                f"replace-{slug}",
+                "replace_container.sh",
+                *(args.replaces, self.container_name, args.data_directory),
+                *(args.url, str(ANSWER_WITHIN_SECONDS), container.id),
+                stdin=certificate.ca if certificate else "",
+                parent=self,
+            )
         self.answers = host.run(
             f"answers-{slug}",
             "answers.sh",

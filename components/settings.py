@@ -27,6 +27,7 @@ from components.settings_types import (
     Address,
     BaseUrl,
     CollectTime,
+    ContainerName,
     DataDirectory,
     HostKey,
     Idle,
@@ -35,6 +36,7 @@ from components.settings_types import (
     Name,
     Network,
     PackageVersion,
+    PlacedDirectory,
     Port,
     ProxyException,
     Registry,
@@ -109,6 +111,17 @@ class Host(Section):
     """SSH port; that of `ssh` by default."""
 
 
+class Replaced(Section):
+    """A container that somebody started by hand, whose place a cache takes. `destroy` starts it again."""
+
+    container: ContainerName
+    """Its name. It is stopped once everything for the cache is ready, and kept."""
+    registry: Registry = "docker.io"
+    """The registry that it is a cache of."""
+    directory: PlacedDirectory | None = None
+    """Where its data is: the cache goes on with it, in place. Without it, the cache begins empty."""
+
+
 class Mirror(Host):
     """A host that runs the caches."""
 
@@ -116,6 +129,8 @@ class Mirror(Host):
     """Further names for its server certificate."""
     hostname: Address | None = None
     """The name or address under which clients reach it, where that is not `address`."""
+    replaces: tuple[Replaced, ...] = ()
+    """Containers started by hand that the caches take the place of (`make adopt` finds them)."""
 
     @property
     def reached_as(self) -> str:
@@ -303,6 +318,17 @@ class Settings(Section):
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and carried out, but worth a second look."""
         return tuple(settings_warnings.find_warnings(self))
+
+    def replaced(self, mirror: Mirror, upstream: Upstream) -> Replaced | None:
+        """The container whose place a cache takes, if any."""
+        return next((entry for entry in mirror.replaces if entry.registry == upstream.registry), None)
+
+    def data_directory(self, mirror: Mirror, upstream: Upstream) -> str:
+        """Where a cache keeps its data on the mirror."""
+        replaced = self.replaced(mirror, upstream)
+        if replaced is not None and replaced.directory is not None:
+            return replaced.directory
+        return f"{self.cache.directory}/{upstream.registry}"
 
     def url(self, mirror: Mirror, upstream: Upstream) -> str:
         """The address of a cache as clients write it, without the port where it is the scheme's own."""

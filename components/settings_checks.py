@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from components.lib import durations, image_archive, image_reference, sizes, ssh_keys
 from components.lib.image_reference import ImageReference
+from components.lib.registry_config import container_of
 from components.settings_errors import KeyPath, Problem, render_path, show
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def find_problems(settings: Settings) -> Iterator[Problem]:
     yield from _mirrors(settings)
     yield from _clients(settings)
     yield from _upstreams(settings)
+    yield from _replaced(settings)
     yield from _access(settings)
     yield from _tls(settings)
     yield from _caching(settings)
@@ -208,6 +210,51 @@ def _password_file(where: KeyPath, path: Path, *, beside_password: bool) -> Iter
             if len(lines) != 1:
                 what = f"names {path}, which has {'nothing' if not lines else 'more than one line'} in it"
                 yield Problem(where, what, "put the password there, in one line, and nothing else")
+
+
+def _replaced(settings: Settings) -> Iterator[Problem]:
+    served = {upstream.registry: upstream for upstream in settings.upstreams}
+    upstreams: tuple[KeyPath, ...] = (("upstreams",),)
+    for place, mirror in enumerate(settings.mirrors):
+        containers: dict[str, KeyPath] = {}
+        registries: dict[str, KeyPath] = {}
+        for index, entry in enumerate(mirror.replaces):
+            path: KeyPath = ("mirrors", place, "replaces", index)
+            for key, value, firsts in (
+                ("container", entry.container, containers),
+                ("registry", entry.registry, registries),
+            ):
+                where = (*path, key)
+                first = firsts.setdefault(value, where)
+                if first != where:
+                    yield Problem(where, f"is {show(value)}, as is {render_path(first)}", "list it once", (first,))
+            if entry.registry not in served:
+                what = f"is {show(entry.registry)}, of which there is no cache"
+                yield Problem((*path, "registry"), what, f"add {entry.registry} to upstreams", upstreams)
+            ours = [registry for registry in served if container_of(registry) == entry.container]
+            if ours:
+                what = f"is {show(entry.container)}, the name that the cache of {ours[0]} gets itself"
+                remedy = f"rename that container: docker rename {entry.container} {entry.container}-by-hand"
+                yield Problem((*path, "container"), what, remedy, upstreams)
+        yield from _nested(settings, place, mirror)
+
+
+def _nested(settings: Settings, place: int, mirror: Mirror) -> Iterator[Problem]:
+    """Each cache's directory is its own: it is given to the cache's user, and back."""
+    directories = {upstream.registry: settings.data_directory(mirror, upstream) for upstream in settings.upstreams}
+    for index, entry in enumerate(mirror.replaces):
+        where = ("mirrors", place, "replaces", index, "directory")
+        for registry, other in directories.items():
+            if entry.directory is None or registry == entry.registry:
+                continue
+            if _within(entry.directory, other) or _within(other, entry.directory):
+                what = f"is {show(entry.directory)}, and the cache of {registry} has {other}"
+                remedy = "set cache.directory to a place beside it, such as /data/registry-cache"
+                yield Problem(where, what, remedy, (("cache", "directory"), ("upstreams",)))
+
+
+def _within(inner: str, outer: str) -> bool:
+    return f"{inner}/".startswith(f"{outer}/")
 
 
 def _access(settings: Settings) -> Iterator[Problem]:

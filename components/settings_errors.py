@@ -15,6 +15,7 @@ _EXAMPLES = {
     "name": "name: web-1",
     "address": "address: 203.0.113.10",
     "registry": "registry: docker.io",
+    "container": "container: registry-cache",
     "hostKey": "hostKey: ssh-ed25519 AAAA…",
 }
 

@@ -125,6 +125,7 @@ def _take_out(data: dict[str, object], location: tuple[str | int, ...]) -> None:
         "name": f"stand-in-{entry}",
         "address": f"{location[0]}-{entry}.invalid",
         "registry": f"stand-in-{entry}.invalid",
+        "container": f"stand-in-{entry}",
     }
     if isinstance(last, int):
         if location[0] in ("mirrors", "clients", "upstreams") and len(location) == 2:

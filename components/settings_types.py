@@ -194,6 +194,18 @@ def _image(value: str) -> str:
     return value
 
 
+def _container_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]+", value):
+        raise refuse(f"is {show(value)}, which no container is called", "write it as `docker ps -a` shows it")
+    return value
+
+
+def _placed_directory(value: str) -> str:
+    """Check a directory that is there: as one that is made, but a volume of Docker's may serve."""
+    volume = re.fullmatch(r"/var/lib/docker/volumes/[A-Za-z0-9][A-Za-z0-9_.-]*/_data", value.rstrip("/"))
+    return volume[0] if volume else _data_directory(value)
+
+
 def _data_directory(value: str) -> str:
     if not value.startswith("/"):
         raise refuse(
@@ -313,7 +325,10 @@ Registry = Annotated[str, _text(_registry)]
 BaseUrl = Annotated[str, _text(base_url)]
 RepositoryUrl = Annotated[str, _text(_repository_url)]
 Image = Annotated[str, _text(_image)]
+ContainerName = Annotated[str, _text(_container_name)]
 DataDirectory = Annotated[str, _text(_data_directory)]
+PlacedDirectory = Annotated[str, _text(_placed_directory)]
+"""A directory that is there already; may be a volume of Docker's."""
 TimeToLive = Annotated[str, BeforeValidator(_time_to_live)]
 """A duration as Go reads it, with units; "0s" is for ever."""
 Size = Annotated[str, BeforeValidator(_size)]

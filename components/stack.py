@@ -30,6 +30,7 @@ from components.mirror_client import MirrorClient, MirrorClientArgs
 from components.registry_cache import RegistryCache
 from components.settings import Client, Settings
 from components.settings import Host as HostSettings
+from components.settings import Mirror as MirrorSettings
 from components.stack_hosts import login_of
 from components.verification import Verification, VerificationArgs
 
@@ -85,10 +86,7 @@ def declare_mirrors(settings: Settings, hosts: Mapping[str, Host]) -> Sequence[M
                     settings.docker.keep_on_destroy,
                     login_joins_docker_group=True,
                 ),
-                upstreams=[
-                    PublishedCache(_cache(settings, index), upstream.port, settings.url(mirror, upstream))
-                    for index, upstream in enumerate(settings.upstreams)
-                ],
+                upstreams=[_published(settings, mirror, index) for index in range(len(settings.upstreams))],
                 networks=settings.access.networks,
                 metrics=access_rules.Metrics(settings.metrics.port, settings.metrics.networks)
                 if settings.metrics.networks
@@ -96,7 +94,6 @@ def declare_mirrors(settings: Settings, hosts: Mapping[str, Host]) -> Sequence[M
                 certificate=certificates.get(mirror.name),
                 image=settings.registry.image,
                 image_archive=None if settings.registry.archive is None else str(settings.registry.archive),
-                data_directory=settings.cache.directory,
                 keep_data_on_destroy=settings.cache.keep_on_destroy,
                 prefetch=settings.prefetch,
                 proof_image=settings.verification.image,
@@ -178,6 +175,18 @@ def _cache(settings: Settings, index: int) -> CacheSettings:
         http_proxy=proxy.http,
         https_proxy=proxy.https,
         no_proxy=proxy.no_proxy,
+    )
+
+
+def _published(settings: Settings, mirror: MirrorSettings, index: int) -> PublishedCache:
+    upstream = settings.upstreams[index]
+    replaced = settings.replaced(mirror, upstream)
+    return PublishedCache(
+        _cache(settings, index),
+        upstream.port,
+        settings.url(mirror, upstream),
+        settings.data_directory(mirror, upstream),
+        None if replaced is None else replaced.container,
     )
 
 

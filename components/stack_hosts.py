@@ -41,7 +41,7 @@ def hosts_of(stack: str, root: Path) -> StackHosts:
     settings = settings_of(stack, root)
 
     def reach(hosts: Sequence[Host]) -> dict[str, Remote]:
-        return {host.name: remote_by(host.name, _from_anywhere(settings.ssh, host, root)) for host in hosts}
+        return {host.name: remote_by(host.name, login_from_anywhere(settings.ssh, host, root)) for host in hosts}
 
     mirrors = reach(settings.mirrors)
     own = mirrors if settings.mirrors_are_clients else {}
@@ -87,7 +87,7 @@ def login_of(ssh: Ssh, host: Host, project: Path) -> Login:
     )
 
 
-def _from_anywhere(ssh: Ssh, host: Host, root: Path) -> Login:
+def login_from_anywhere(ssh: Ssh, host: Host, root: Path) -> Login:
     """The way onto a host for a process that may run in any directory."""
     key = ssh.private_key_file
     login = login_of(ssh, host, root)

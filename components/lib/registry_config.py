@@ -25,6 +25,16 @@ CREDENTIALS_IN_CONTAINER = "/etc/registry-cache/credentials"
 UPSTREAM_CA_IN_CONTAINER = "/etc/registry-cache/trusted/upstream-ca.pem"
 
 
+def slug_of(registry: str) -> str:
+    """A registry's name as part of the names of steps, files and containers, which must not have a colon."""
+    return registry.replace(":", "-")
+
+
+def container_of(registry: str) -> str:
+    """The name of a cache's container."""
+    return f"registry-cache-{slug_of(registry)}"
+
+
 @dataclass(frozen=True)
 class CacheSettings:
     """One cache. `registry` is the name in image names, `upstream_url` where it is fetched from.
