@@ -33,17 +33,19 @@ class MirrorClient(pulumi.ComponentResource):
         super().__init__("registry-cache:index:MirrorClient", name, None, opts)
         hub_urls = [cache.url for cache in args.hub_caches]
         self.mirror_urls = hub_urls
-        trusted = [
-            cache.url for cache in [*args.hub_caches, *args.other_caches] if cache.url.startswith("https:")
-        ]
+        caches = [*args.hub_caches, *args.other_caches]
+        trusted = [cache.url for cache in caches if cache.url.startswith("https:")]
+        by_registry: dict[str, list[str]] = {}
+        for cache in caches:
+            by_registry.setdefault(cache.registry, []).append(cache.url)
         self.configured = args.host.run(
             "mirror-client",
             "mirror_client.sh",
             " ".join(hub_urls),
             " ".join(trusted),
-            hosts_toml.render(hub_urls, "/etc/docker/registry-cache-ca.crt" if trusted else None),
+            hosts_toml.render_all(by_registry, "/etc/docker/registry-cache-ca.crt" if trusted else None),
             stdin=args.ca if args.ca is not None else "",
-            after=[*(cache.answers for cache in args.hub_caches), *args.after],
+            after=[*(cache.answers for cache in caches), *args.after],
             parent=self,
         )
         self.register_outputs({})

@@ -45,8 +45,8 @@ def _about_upstreams(settings: Settings) -> Iterator[str]:
         if upstream.registry != "docker.io":
             by_name = settings.url(settings.mirrors[0], upstream).partition("//")[2]
             yield (
-                f"{path}: Docker asks mirrors for docker.io only; pull the images of {upstream.registry} by"
-                f" the mirror's name, as {by_name}/…"
+                f"{path}: Docker asks mirrors for docker.io only, unless it has containerd's image store;"
+                f" pull the images of {upstream.registry} by the mirror's name, as {by_name}/…"
             )
         if upstream.has_login and settings.registry.major == 2:
             yield f"{path}: registry 2 can log in only where the upstream hands out bearer tokens."

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-DOCKER_HUB = "https://registry-1.docker.io"
+DOCKER_HUB = "docker.io"
 DIAL_TIMEOUT_SECONDS = 5
 """Without one, a mirror that swallows packets costs some 30 s a request."""
 
 
-def render(mirrors: Sequence[str], ca_file: str | None) -> str:
-    """Return hosts.toml for docker.io with `mirrors` (URLs) in order, then Docker Hub itself.
+def render_all(mirrors: Mapping[str, Sequence[str]], ca_file: str | None) -> str:
+    """Return the hosts.toml of each registry after a line with its name, as mirror_client.sh takes them."""
+    return "".join(
+        f"==== {registry}\n{render(registry, urls, ca_file)}" for registry, urls in mirrors.items()
+    )
+
+
+def render(registry: str, mirrors: Sequence[str], ca_file: str | None) -> str:
+    """Return hosts.toml for a registry with `mirrors` (URLs) in order, then the registry itself.
 
     `ca_file` is the path on the host of the CA that the https mirrors' certificates are signed by. Format:
     github.com/containerd/containerd docs/hosts.md.
     """
-    lines = [f"server = {_text(DOCKER_HUB)}"]
+    server = "registry-1.docker.io" if registry == DOCKER_HUB else registry
+    lines = [f"server = {_text(f'https://{server}')}"]
     for url in mirrors:
         lines += ["", f"[host.{_text(url)}]", '  capabilities = ["pull", "resolve"]']
         if ca_file is not None and url.startswith("https:"):

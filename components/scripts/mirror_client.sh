@@ -4,7 +4,8 @@
 # apply HUB_URLS TRUSTED_URLS HOSTS_TOML
 #   HUB_URLS      the mirrors of docker.io, in order, separated by blanks
 #   TRUSTED_URLS  every cache's URL, separated by blanks
-#   HOSTS_TOML    for the containerd image store, which ignores the CA of registry-mirrors
+#   HOSTS_TOML    for the containerd image store, which ignores the CA of registry-mirrors, and asks mirrors of
+#                 any registry: for each registry a line `==== NAME`, and then its hosts.toml
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
 
@@ -12,11 +13,11 @@ action=$1 hub_urls=$2 trusted_urls=$3 hosts_toml=$4
 CERTS=/etc/docker/certs.d
 # Where it is a link, what it points to is edited and put back.
 DAEMON_JSON=$(readlink -m /etc/docker/daemon.json)
-HOSTS_TOML=$CERTS/docker.io/hosts.toml
 CA=/etc/docker/registry-cache-ca.crt
 KNOWN=$RECORDS/client-known
 MANAGED=$RECORDS/client-mirrors
 TRUSTED=$RECORDS/client-trusted
+MIRRORED=$RECORDS/client-mirrored
 
 daemon_json() { # FILE check|merge|remove URL…
   local python
@@ -100,6 +101,33 @@ distrust_all_but() { # URL…
   [ -s "$TRUSTED" ] || rm -f "$TRUSTED"
 }
 
+write_hosts_toml() {
+  local registry file
+  while read -r registry; do
+    file=$CERTS/$registry/hosts.toml
+    grep -qxF "$registry" "$MIRRORED" 2>/dev/null || echo "$registry" >>"$MIRRORED"
+    put_file "$file" 644 root:root < <(
+      awk -v wanted="==== $registry" '/^==== / { inside = $0 == wanted; next } inside' <<<"$hosts_toml"
+    )
+    echo "$file: $outcome"
+  done < <(sed -n 's/^==== //p' <<<"$hosts_toml")
+}
+
+put_back_hosts_toml() { # keeps those of the registries that are read on standard input
+  local registry left='' keep
+  keep=$(cat)
+  [ -e "$MIRRORED" ] || return 0
+  while read -r registry; do
+    if grep -xF "$registry" <<<"$keep" >/dev/null; then
+      left+=$registry$'\n'
+    else
+      put_back "$CERTS/$registry/hosts.toml"
+    fi
+  done <"$MIRRORED"
+  printf '%s' "$left" >"$MIRRORED"
+  [ -s "$MIRRORED" ] || rm -f "$MIRRORED"
+}
+
 case $action in
   apply)
     ca=$(cat)
@@ -122,10 +150,10 @@ case $action in
       put_back "$CA"
     fi
     if uses_containerd_store; then
-      put_file "$HOSTS_TOML" 644 root:root <<<"$hosts_toml"
-      echo "$HOSTS_TOML: $outcome"
+      sed -n 's/^==== //p' <<<"$hosts_toml" | put_back_hosts_toml
+      write_hosts_toml
     else
-      put_back "$HOSTS_TOML"
+      put_back_hosts_toml </dev/null
     fi
     gone=()
     for url in $old; do
@@ -164,7 +192,7 @@ case $action in
     fi
     # Somebody may have had the same mirror before us.
     reload
-    put_back "$HOSTS_TOML"
+    put_back_hosts_toml </dev/null
     put_back "$CA"
     distrust_all_but ''
     rm -f "$MANAGED" "$KNOWN"

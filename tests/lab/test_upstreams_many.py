@@ -1,0 +1,353 @@
+"""Caches of many upstreams on one mirror: tokens, logins, limits, a proxy, prefetch, outages; and a mirror of a mirror."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import Lab
+from lab.machine import LabHost
+from lab.proxy import Passage
+from tests.lab.program_stage import ROOT, Stage, process_of
+
+MIRROR, CLIENT, SECOND_MIRROR = "mirror-1", "client-1", "mirror-2"
+PORTS = {"docker.io": 443, "ghcr.io": 5001, "registry.k8s.io": 5002, "gcr.io": 5003, "quay.io": 5004}
+PRIVATE, PUBLIC, INDEX = "ghcr.io/acme/private:1.0", "ghcr.io/acme/tool:1.0", "registry.k8s.io/pause:3.10"
+ON_HUB = "docker.io/library/redis:latest"
+# What YAML, a shell, JSON and curl would each read as something else.
+AWKWARD = "~abc #def'\"$(x)\\: @é"
+ROTATED = "@x: 'y"
+DATA = "/data/docker_registry"
+PULLERS = 10
+
+
+@dataclass
+class Many:
+    """A stack with a cache for each upstream; `password` is the file that it reads ghcr.io's from."""
+
+    stage: Stage
+    password: Path
+    mirror: LabHost
+    client: LabHost
+
+    @property
+    def lab(self) -> Lab:
+        return self.stage.lab
+
+    def upstreams(self, *registries: str) -> list[dict[str, Any]]:
+        """The section of the configuration for these registries."""
+        login = {"username": "reader", "passwordFile": str(self.password)}
+        return [
+            {"registry": name, "port": PORTS[name], **(login if name == "ghcr.io" else {})}
+            for name in registries
+        ]
+
+    def processes(self) -> dict[str, str]:
+        """When each cache was started, and as which process."""
+        names = self.mirror.run(
+            "docker ps --filter name=registry-cache- --format '{{.Names}}'"
+        ).stdout.split()
+        return {name.removeprefix("registry-cache-"): process_of(self.mirror, name) for name in names}
+
+    def served(self, image: str) -> str:
+        """What a client gets for an image's manifest: the HTTP status, and the error's code if there is one."""
+        registry, rest = image.split("/", 1)
+        repository, reference = rest.rsplit(":", 1)
+        accept = "-H 'Accept: application/vnd.docker.distribution.manifest.v2+json'"
+        url = f"https://{self.mirror.address}:{PORTS[registry]}/v2/{repository}/manifests/{reference}"
+        answer = self.client.run(f"curl -sk {accept} -w '\n%{{http_code}}' {url}").stdout
+        body, _, status = answer.rpartition("\n")
+        codes = re.findall(r'"code":"(\w+)"', body) if status != "200" else []
+        return " ".join([status, *codes])
+
+    def pull(self, image: str) -> None:
+        """A pull by Docker, by the mirror's name, of what the client does not have."""
+        registry, rest = image.split("/", 1)
+        local = f"{self.mirror.address}:{PORTS[registry]}/{rest}"
+        self.client.run(f"docker image rm -f {local} >/dev/null 2>&1; docker pull -q {local}")
+
+    def asked(self, image: str) -> str:
+        """What the upstream answers to the mirror itself."""
+        registry, rest = image.split("/", 1)
+        repository, reference = rest.rsplit(":", 1)
+        script = "/var/lib/registry-cache/scripts/ask_upstream.sh"
+        question = f"registry-cache-{registry} https://{registry} {repository} {reference}"
+        return self.mirror.run(f"bash {script} {question}").stdout.strip()
+
+
+def blob_fetches(lab: Lab, registry: str) -> Counter[str]:
+    """How often each blob was fetched from an upstream."""
+    fetched: Counter[str] = Counter()
+    for request, times in lab.upstream_of(registry).requests().items():
+        if request.method == "GET" and "/blobs/" in request.path and request.status == 200:
+            fetched[request.path.rpartition("/")[2]] += times
+    return fetched
+
+
+@pytest.fixture(scope="module")
+def many(lab: Lab, plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Many]:
+    """Five caches, brought up with three images in their prefetch list; one is private, with an awkward login."""
+    lab.renew([MIRROR])
+    lab.up([CLIENT])
+    directory = tmp_path_factory.mktemp("many")
+    password = directory / "password"
+    password.touch(mode=0o600)
+    password.write_text(f"{AWKWARD}\n")
+    stage = Stage.of(lab, directory / "clone", plugins, [MIRROR], [CLIENT], mirrorsAreClients=False)
+    many = Many(stage, password, lab.host(MIRROR), lab.host(CLIENT))
+    stage.set(upstreams=many.upstreams(*PORTS), prefetch=[PRIVATE, INDEX, ON_HUB])
+    ghcr = lab.upstream_of("ghcr.io")
+    ghcr.accounts({"reader": AWKWARD})
+    for registry in PORTS:
+        lab.upstream_of(registry).forget()
+    try:
+        stage.up()
+        yield many
+    finally:
+        lab.reconnect(MIRROR)
+        for registry in PORTS:
+            lab.upstream_of(registry).start()
+            lab.upstream_of(registry).answer_with(None)
+            lab.upstream_of(registry).rate_limit(None)
+        ghcr.accounts({"reader": "a-lab-token"})
+        stage.project.destroy(check=False)
+
+
+def test_each_upstream_has_a_hardened_cache_with_the_one_certificate(many: Many) -> None:
+    names = [f"registry-cache-{registry}" for registry in PORTS]
+    containers = json.loads(many.mirror.run(f"docker inspect {' '.join(names)}").stdout)
+    shown = {
+        many.client.run(
+            f"openssl s_client -connect {many.mirror.address}:{port} </dev/null 2>/dev/null | "
+            "openssl x509 -noout -fingerprint"
+        ).stdout
+        for port in PORTS.values()
+    }
+
+    assert len(containers) == len(PORTS)
+    for container in containers:
+        host = container["HostConfig"]
+        assert container["Config"]["User"] == "1000:1000", container["Name"]
+        assert host["ReadonlyRootfs"] is True
+        assert host["CapDrop"] == ["ALL"]
+        assert host["SecurityOpt"] == ["no-new-privileges:true"]
+    assert len(shown) == 1
+    assert "ingerprint=" in shown.pop()
+
+
+def test_a_prefetched_image_is_fetched_once_also_for_many_clients_at_once(many: Many) -> None:
+    before = {registry: blob_fetches(many.lab, registry) for registry in ("ghcr.io", "docker.io")}
+    caches = {
+        registry: {
+            "url": f"https://{many.mirror.address}:{PORTS[registry]}",
+            "container": "none",
+            "upstream": "none",
+        }
+        for registry in before
+    }
+    images = [
+        {"name": PRIVATE, "registry": "ghcr.io", "repository": "acme/private", "reference": "1.0"},
+        {"name": ON_HUB, "registry": "docker.io", "repository": "library/redis", "reference": "latest"},
+    ]
+    ca = many.client.read("/etc/docker/registry-cache-ca.crt").decode()
+    question = json.dumps({"required": True, "images": images, "caches": caches, "ca": ca})
+    many.client.run("mkdir -p /root/puller")
+    for file in (ROOT / "components/puller").glob("*.py"):
+        many.client.run(f"cat >/root/puller/{file.name}", file.read_text())
+
+    many.client.run(
+        f"cat >/root/question; cd /root; for n in $(seq {PULLERS}); do python3 -m puller <question & done; "
+        "for n in $(jobs -p); do wait $n || exit 1; done",
+        question,
+    )
+
+    assert len(before["ghcr.io"]) == 4, "three layers and the configuration"
+    for registry, fetches in before.items():
+        assert set(fetches.values()) == {1}, "by the prefetch"
+        assert blob_fetches(many.lab, registry) == fetches, "and by nobody since"
+
+
+def test_of_an_index_the_platform_of_the_mirror_comes(many: Many) -> None:
+    stored = many.mirror.run(f"ls {DATA}/registry.k8s.io/docker/registry/v2/blobs/sha256/*").stdout
+    digests = {
+        name: digest
+        for name, digest in (
+            line.split()[1:] for line in (many.lab.state_dir / "digests").read_text().splitlines()
+        )
+        if name.startswith("3.10")
+    }
+
+    assert digests["3.10"].removeprefix("sha256:") in stored
+    assert digests["3.10-amd64"].removeprefix("sha256:") in stored
+    assert digests["3.10-arm64"].removeprefix("sha256:") not in stored
+
+
+def test_a_private_image_comes_by_a_token_and_its_password_is_in_no_configuration(many: Many) -> None:
+    many.pull(PRIVATE)
+
+    tokens = {r.status for r in many.lab.upstream_of("ghcr.io").requests() if r.path == "/token"}
+    assert tokens == {200}
+    shown = many.mirror.run("docker inspect $(docker ps -aq)").stdout
+    assert AWKWARD not in shown
+    assert "abc #def" not in "".join(p.read_text() for p in many.stage.project.directory.glob("Pulumi*.yaml"))
+
+
+def test_a_second_up_pulls_nothing_and_a_longer_list_pulls_again(many: Many) -> None:
+    many.stage.project.preview("--expect-no-changes")
+    many.stage.set(prefetch=[PRIVATE, INDEX, ON_HUB, PUBLIC])
+
+    assert set(many.stage.changes()) == {f"{MIRROR}-prefetch"}
+    many.stage.up()
+
+    directory = f"{DATA}/ghcr.io/docker/registry/v2/repositories/acme/tool"
+    assert many.mirror.run(f"test -d {directory}").code == 0
+    assert set(blob_fetches(many.lab, "ghcr.io").values()) == {1}
+
+
+def test_a_rate_limit_is_named_as_what_it_is(many: Many) -> None:
+    many.lab.upstream_of("registry.k8s.io").rate_limit(0)
+    many.stage.set(prefetch=["quay.io/pause:3.10", "gcr.io/pause:3.10"])
+
+    failed = many.stage.up(check=False)
+    said = many.asked("quay.io/pause:3.10")
+    served = many.served("quay.io/pause:3.10-arm64")
+    many.lab.upstream_of("registry.k8s.io").rate_limit(None)
+
+    assert failed.code != 0
+    for registry in ("quay.io", "gcr.io"):
+        told = f"{registry}/pause:3.10: {registry} does not give it, rate limited: {registry} answers 429"
+        assert told in failed.text
+    assert said == "rate_limited quay.io answers 429"
+    assert served == "404 MANIFEST_UNKNOWN", "so says the registry itself, whatever the upstream said"
+    many.stage.up()
+
+
+def test_an_image_that_is_not_there_is_named_at_once(many: Many) -> None:
+    many.stage.set(prefetch=["quay.io/pause:3.10", "quay.io/nobody/nothing:1"])
+
+    failed = many.stage.up(check=False)
+
+    assert "quay.io/nobody/nothing:1: quay.io has no such image" in failed.text
+    many.stage.set(prefetch=["quay.io/pause:3.10"])
+    many.stage.up()
+
+
+def test_an_upstream_that_comes_or_goes_leaves_the_other_caches_alone(many: Many) -> None:
+    before = many.processes()
+
+    many.stage.set(upstreams=many.upstreams("docker.io", "ghcr.io", "registry.k8s.io", "quay.io"))
+    many.stage.up()
+    without = many.processes()
+    many.stage.set(upstreams=many.upstreams("docker.io", "gcr.io", "ghcr.io", "registry.k8s.io", "quay.io"))
+    many.stage.up()
+    again = many.processes()
+
+    assert set(before) == set(again) == set(PORTS)
+    assert without == {name: started for name, started in before.items() if name != "gcr.io"}
+    assert {name: started for name, started in again.items() if name != "gcr.io"} == without
+    assert again["gcr.io"] != before["gcr.io"]
+
+
+def test_a_wrong_login_ends_an_up_by_its_name_and_a_right_one_replaces_just_its_cache(many: Many) -> None:
+    many.lab.upstream_of("ghcr.io").accounts({"reader": ROTATED})
+    many.password.write_text("not the password")
+    before = many.processes()
+
+    failed = many.stage.up(check=False)
+    said = many.asked(PRIVATE)
+    many.password.write_text(ROTATED)
+    many.stage.up()
+    after = many.processes()
+
+    assert failed.code != 0
+    assert "ghcr.io refuses the login of reader (ghcr.io answers 401)" in failed.text
+    assert "not the password" not in failed.text
+    assert said == "unauthorized ghcr.io answers 401"
+    assert many.asked(PRIVATE) == "ok"
+    assert {name for name in before if before[name] != after[name]} == {"ghcr.io"}
+
+
+def test_a_mirror_that_only_the_proxy_gets_out_of_fetches_and_asks_through_it(many: Many) -> None:
+    lab = many.lab
+    lab.cut_off(MIRROR)
+    lab.proxy.forget()
+    lab.upstream_of("registry.k8s.io").forget()
+    many.stage.set(
+        proxy={"https": lab.proxy.url, "noProxy": ["10.0.0.0/8"]}, prefetch=["gcr.io/pause:3.10", PUBLIC]
+    )
+
+    many.stage.up()
+
+    assert many.asked(PRIVATE) == "ok"
+    went = lab.proxy.passages()
+    assert went[Passage(MIRROR, "gcr.io:443")] > 0
+    assert went[Passage(MIRROR, "ghcr.io:443")] > 0
+    assert {request.client for request in lab.upstream_of("gcr.io").requests()} == {"internet"}
+    many.stage.set(proxy={})
+    lab.reconnect(MIRROR)
+    many.stage.up()
+
+
+def test_a_mirror_of_a_mirror_trusts_its_ca_and_fetches_from_it_alone(
+    many: Many, plugins: Path, tmp_path: Path
+) -> None:
+    lab = many.lab
+    lab.up([SECOND_MIRROR])
+    second = lab.host(SECOND_MIRROR)
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(many.client.read("/etc/docker/registry-cache-ca.crt"))
+    chain = Stage.of(lab, tmp_path / "clone", plugins, [SECOND_MIRROR], [], prefetch=[ON_HUB])
+    first = f"https://{many.mirror.address}"
+    chain.set(upstreams=[{"registry": "docker.io", "url": first, "caFile": str(authority)}])
+    lab.upstream.forget()
+    try:
+        chain.up()
+
+        asked = {r.path for r in lab.upstream.requests() if r.client == SECOND_MIRROR}
+        assert not {path for path in asked if "/redis/" in path}, (
+            "its own Docker fetched the registry's image"
+        )
+        log = many.mirror.run("docker logs registry-cache-docker.io 2>&1").stdout
+        assert f"{second.address} - - " in log
+        answer = "bash /var/lib/registry-cache/scripts/ask_upstream.sh registry-cache-docker.io"
+        assert second.run(f"{answer} {first} library/redis latest").stdout == "ok\n"
+        second.run("rm /etc/registry-cache/docker.io/upstream-ca.pem")
+        assert second.run(f"{answer} {first} library/redis latest").stdout.startswith(
+            f"tls {many.mirror.address}: curl: (60)"
+        )
+    finally:
+        chain.project.destroy(check=False)
+        lab.drop([SECOND_MIRROR])
+
+
+@pytest.mark.parametrize("major", ["3", "2"])
+def test_what_a_login_got_is_served_while_its_upstream_is_away_right_after_a_restart_too(
+    many: Many, major: str
+) -> None:
+    many.stage.set(
+        registry={"image": many.lab.registry_images[major]},
+        upstreams=many.upstreams("docker.io", "ghcr.io"),
+        prefetch=[PRIVATE],
+    )
+    many.stage.up()
+    ghcr = many.lab.upstream_of("ghcr.io")
+    ghcr.stop()
+    try:
+        many.pull(PRIVATE)
+        many.mirror.run("docker restart -t 5 registry-cache-ghcr.io")
+        many.client.run(
+            f"for try in $(seq 60); do curl -sfk -o /dev/null https://{many.mirror.address}:5001/v2/ && exit 0; "
+            "sleep 0.5; done; exit 1"
+        )
+        many.pull(PRIVATE)
+        assert many.served("ghcr.io/acme/private:2.0").startswith("404 ")
+        assert many.asked("ghcr.io/acme/private:2.0").startswith("unreachable ")
+    finally:
+        ghcr.start()
