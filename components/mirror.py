@@ -13,7 +13,7 @@ from components.certificates import ServerCertificate
 from components.docker_engine import DockerEngine, DockerEngineArgs
 from components.firewall import Firewall, FirewallArgs
 from components.host import Host
-from components.lib import access_rules, image_archive
+from components.lib import access_rules, image_archive, image_reference
 from components.lib.registry_config import CacheSettings
 from components.metrics import Metrics, MetricsArgs
 from components.prefetch import Prefetch, PrefetchArgs
@@ -109,7 +109,9 @@ class Mirror(pulumi.ComponentResource):
         self._prefetch("prefetch", args, args.prefetch, required=True)
         # Many clients prove themselves at once, and each would have it fetched anew (distribution#3969). Why
         # it does not come, their proofs say.
-        self._prefetch("proof-image", args, {args.proof_image}.difference(args.prefetch), required=False)
+        proof_image = str(image_reference.parse(args.proof_image))
+        known = {str(image_reference.parse(image)) for image in args.prefetch}
+        self._prefetch("proof-image", args, {proof_image} - known, required=False)
         self.ready = args.host.last_step
         self.register_outputs({})
 

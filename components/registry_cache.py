@@ -55,6 +55,7 @@ class RegistryCache(pulumi.ComponentResource):
     url: str
     registry: str
     upstream_url: str
+    upstream_ca_file: str | None
     data_directory: str
     container_id: pulumi.Output[str]
     container_name: str
@@ -93,6 +94,7 @@ class RegistryCache(pulumi.ComponentResource):
                 parent=self,
             )
         ca_path = f"/etc/registry-cache/{slug}/upstream-ca.pem"
+        self.upstream_ca_file = None if cache.upstream_ca is None else ca_path
         if cache.upstream_ca is not None:
             written = host.file(f"upstream-ca-{slug}", ca_path, cache.upstream_ca, parent=self)
         fingerprint = certificate.fingerprint if certificate else pulumi.Output.from_input("none")

@@ -1,5 +1,6 @@
 """Reading from a cache on this host, with what its upstream says where the cache gives nothing."""
 
+import contextlib
 import hashlib
 import http.client
 import os
@@ -68,23 +69,21 @@ class CachedRegistry:
         raise NotServed("nobody tried")
 
     def _read_once(self, path: str, accept: Tuple[str, ...], keep: Callable[[bytes], Any]) -> int:
-        connection = self._connection()
         summed, length = hashlib.sha256(), 0
         try:
-            connection.request("GET", path, headers={"Accept": ", ".join(accept)} if accept else {})
-            answer = connection.getresponse()
-            if answer.status != 200:
-                raise _Failed("its cache answers {}".format(answer.status))
-            # Whole, also where nobody looks at it: a registry keeps nothing of what its client breaks off.
-            for chunk in iter(lambda: answer.read(CHUNK), b""):
-                summed.update(chunk)
-                length += len(chunk)
-                keep(chunk)
+            with contextlib.closing(self._connection()) as connection:
+                connection.request("GET", path, headers={"Accept": ", ".join(accept)} if accept else {})
+                answer = connection.getresponse()
+                if answer.status != 200:
+                    raise _Failed("its cache answers {}".format(answer.status))
+                # Whole, also where nobody looks at it: a registry keeps nothing of what its client breaks off.
+                for chunk in iter(lambda: answer.read(CHUNK), b""):
+                    summed.update(chunk)
+                    length += len(chunk)
+                    keep(chunk)
         except (OSError, http.client.HTTPException, ssl.CertificateError) as error:
             said = str(error) or type(error).__name__
             raise _Failed("its cache {} cannot be read: {}".format(self._cache.url, said)) from None
-        finally:
-            connection.close()
         promised = answer.headers.get("Content-Length")
         if promised is not None and length != int(promised):
             raise _Failed("its cache breaks off after {} of {} bytes".format(length, promised))

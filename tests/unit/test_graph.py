@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -171,3 +172,76 @@ def test_docker_is_installed_on_a_client_only_where_asked_for(run: Run) -> None:
 def test_the_mirrors_own_hosts_are_clients_unless_told_otherwise(run: Run) -> None:
     assert "mirror-1-mirror-client" in run().registered
     assert "mirror-1-mirror-client" not in run(mirrorsAreClients=False).registered
+
+
+UPSTREAMS = [
+    {"registry": "docker.io"},
+    {"registry": "ghcr.io", "port": 5001, "username": "reader", "password": "open sesame"},
+]
+
+
+def test_images_are_prefetched_after_every_cache_answers_and_before_any_client_is_configured(
+    run: Run,
+) -> None:
+    engine = run(upstreams=UPSTREAMS, prefetch=["ghcr.io/acme/app:1", "docker.io/library/redis"])
+    for registry in ("docker.io", "ghcr.io"):
+        assert engine.comes_after("mirror-1-prefetch", f"mirror-1-answers-{registry}")
+    for client in ("web-1", "web-2", "mirror-1"):
+        assert engine.comes_after(f"{client}-mirror-client", "mirror-1-prefetch")
+    asked = json.loads(engine.registered["mirror-1-prefetch"].text("stdin"))
+    assert [image["name"] for image in asked["images"]] == [
+        "ghcr.io/acme/app:1",
+        "docker.io/library/redis:latest",
+    ]
+    assert set(asked["caches"]) == {"docker.io", "ghcr.io"}
+    assert asked["required"] is True
+
+
+def test_the_proofs_image_is_fetched_once_before_many_clients_ask_for_it(run: Run) -> None:
+    engine = run(verification={"image": "docker.io/library/alpine:3"})
+    asked = json.loads(engine.registered["mirror-1-proof-image"].text("stdin"))
+    assert [image["name"] for image in asked["images"]] == ["docker.io/library/alpine:3"]
+    assert asked["required"] is False, "why it does not come, the proofs say"
+    assert "mirror-1-prefetch" not in engine.registered
+    twice = run(verification={"image": "docker.io/library/alpine:3"}, prefetch=["alpine:3"])
+    assert "mirror-1-proof-image" not in twice.registered
+
+
+def test_a_login_is_tried_before_clients_are_configured_and_is_on_standard_input_alone(run: Run) -> None:
+    engine = run(upstreams=UPSTREAMS)
+    assert engine.comes_after("mirror-1-login-ghcr.io", "mirror-1-answers-ghcr.io")
+    assert engine.comes_after("web-1-mirror-client", "mirror-1-login-ghcr.io")
+    assert "mirror-1-login-docker.io" not in engine.registered
+    holders = [c.name for c in engine.of_type(REMOTE) if "open sesame" in str(c.inputs.get("stdin"))]
+    assert "mirror-1-credentials-ghcr.io" in holders
+    for resource in engine.registered.values():
+        shown = {key: value for key, value in resource.inputs.items() if not resource.is_secret(key)}
+        assert "open sesame" not in str(shown), resource.name
+
+
+def test_an_upstreams_ca_is_mounted_read_only_and_another_one_is_another_container(
+    run: Run, tmp_path: Path
+) -> None:
+    def container(name: str) -> Mapping[str, Any]:
+        key = tmp_path / f"{name}.key"
+        ca = tmp_path / f"{name}.pem"
+        request = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", f"/CN={name}"]
+        subprocess.run([*request, "-keyout", str(key), "-out", str(ca)], check=True, capture_output=True)
+        upstream = {"registry": "docker.io", "url": "https://hub.example", "caFile": str(ca)}
+        engine = run(upstreams=[upstream])
+        assert engine.registered["mirror-1-upstream-ca-docker.io"].text("stdin") == ca.read_text()
+        return engine.registered["mirror-1-docker.io-container"].inputs
+
+    first, second = container("first"), container("second")
+
+    mounted = next(v for v in first["volumes"] if v["hostPath"].endswith("/docker.io/upstream-ca.pem"))
+    assert mounted["readOnly"] is True
+    folder = mounted["containerPath"].rpartition("/")[0]
+    assert f"SSL_CERT_DIR=/etc/ssl/certs:{folder}" in first["envs"]
+    assert first["labels"] != second["labels"]
+
+
+def test_containerds_image_store_is_told_of_the_caches_of_every_registry(run: Run) -> None:
+    command = run(upstreams=UPSTREAMS).registered["web-1-mirror-client"].inputs["create"]
+    for line in ("==== docker.io", "==== ghcr.io", '[host."https://203.0.113.10:5001"]'):
+        assert line in command
