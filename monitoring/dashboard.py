@@ -205,12 +205,13 @@ def held() -> list[Panel]:
             "Taken away",
             "Bytes that gave way to others, by why.",
             "bytes",
-            query(
-                grown("registry_cache_evicted_bytes_total", "$__rate_interval", "reason"), "{{reason}}, bytes"
-            ),
-            query(
-                grown("registry_cache_evictions_total", "$__rate_interval", "reason"), "{{reason}}, objects"
-            ),
+            query(grown("registry_cache_evicted_bytes_total", "$__rate_interval", "reason"), "{{reason}}"),
+        ),
+        plot(
+            "Taken away, objects",
+            "Blobs and tags that gave way, by why.",
+            "none",
+            query(grown("registry_cache_evictions_total", "$__rate_interval", "reason"), "{{reason}}"),
         ),
     ]
 
