@@ -59,9 +59,9 @@ def _prober_settings(args: MetricsArgs) -> str:
                     "url": cache.upstream_url,
                     "username": cache.username,
                     "password": cache.password,
-                    "ca": None,
+                    "ca": made.upstream_ca_file,
                 }
-                for cache in args.settings
+                for cache, made in zip(args.settings, args.caches, strict=True)
             ],
         }
     )

@@ -75,7 +75,8 @@ def alerts(durations: Durations) -> list[Alert]:
     probed = "registry_cache_probe_last_run_timestamp_seconds"
     certificate = "registry_cache_certificate_not_after_timestamp_seconds"
     free, kept_free = "registry_cache_disk_free_bytes", "registry_cache_disk_min_free_bytes"
-    all_bytes, all_limit = (f'registry_cache_{what}{{upstream="all"}}' for what in ("bytes", "limit_bytes"))
+    everything = 'sum by (job, instance) (registry_cache_bytes{upstream!="all"})'
+    limit = 'max by (job, instance) (registry_cache_limit_bytes{upstream="all"})'
     left = "registry_cache_rate_limit_remaining / registry_cache_rate_limit"
     errors = f"increase(registry_cache_upstream_errors_total[{durations.pulls_failing_window}s])"
     return [
@@ -117,7 +118,7 @@ def alerts(durations: Durations) -> list[Alert]:
         Alert(
             "RegistryCacheOverLimit",
             "warning",
-            f"{all_bytes} > 1.05 * {all_limit}",
+            f"{everything} > 1.05 * {limit}",
             durations.over_limit_for,
             "the caches on {{ $labels.instance }} hold more than cache.limit",
             "They hold {{ $value | humanize1024 }}B. The guard runs and does not get below the limit: see its"

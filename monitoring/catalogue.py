@@ -22,6 +22,7 @@ METRICS = (
     Metric("registry_cache_disk_free_bytes", "gauge", "collector"),
     Metric("registry_cache_disk_size_bytes", "gauge", "collector"),
     Metric("registry_cache_disk_min_free_bytes", "gauge", "collector"),
+    Metric("registry_cache_stuck_bytes", "gauge", "collector"),
     Metric("registry_cache_evictions_total", "counter", "collector", ("upstream", "reason")),
     Metric("registry_cache_evicted_bytes_total", "counter", "collector", ("upstream", "reason")),
     Metric("registry_cache_requests_total", "counter", "collector", ("upstream", "kind", "result")),

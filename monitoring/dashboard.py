@@ -188,10 +188,11 @@ def held() -> list[Panel]:
     return [
         plot(
             "Held, and the limit",
-            "On disk, by upstream; the line above is cache.limit.",
+            "On disk, by upstream, and what cache.limit allows.",
             "bytes",
             query(f'registry_cache_bytes{{{SOME},upstream!="all"}}', "{{instance}} {{upstream}}"),
             query(f'registry_cache_limit_bytes{{{WHERE},upstream="all"}}', "{{instance}} limit"),
+            query(f"registry_cache_stuck_bytes{{{WHERE}}}", "{{instance}} too much, and cannot go"),
         ),
         plot(
             "Free disk",
