@@ -59,9 +59,9 @@ def _prober_settings(args: MetricsArgs) -> str:
                     "url": cache.upstream_url,
                     "username": cache.username,
                     "password": cache.password,
-                    "ca": served.upstream_ca_file,
+                    "ca": made.upstream_ca_file,
                 }
-                for served, cache in zip(args.caches, args.settings, strict=True)
+                for cache, made in zip(args.settings, args.caches, strict=True)
             ],
         }
     )

@@ -57,6 +57,7 @@ class RegistryCache(pulumi.ComponentResource):
     upstream_url: str
     upstream_ca_file: str | None
     data_directory: str
+    upstream_ca_file: str | None
     container_id: pulumi.Output[str]
     container_name: str
     answers: pulumi.Resource
@@ -70,6 +71,7 @@ class RegistryCache(pulumi.ComponentResource):
         self.registry = cache.registry
         self.upstream_url = cache.upstream_url
         self.data_directory = args.data_directory
+        self.upstream_ca_file = None
         slug = registry_config.slug_of(cache.registry)
         self.container_name = registry_config.container_of(cache.registry)
         configuration = registry_config.render(cache)
@@ -97,6 +99,7 @@ class RegistryCache(pulumi.ComponentResource):
         self.upstream_ca_file = None if cache.upstream_ca is None else ca_path
         if cache.upstream_ca is not None:
             written = host.file(f"upstream-ca-{slug}", ca_path, cache.upstream_ca, parent=self)
+            self.upstream_ca_file = ca_path
         fingerprint = certificate.fingerprint if certificate else pulumi.Output.from_input("none")
         mounted = {path: CONFIGURATION_IN_CONTAINER}
         if login is not None:

@@ -8,9 +8,11 @@ missing=()
 [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
 command -v ssh-keygen >/dev/null || missing+=(openssh-client)
 command -v openssl >/dev/null || missing+=(openssl)
+# promtool comes with it.
+command -v promtool >/dev/null || missing+=(prometheus)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "== tests: installing ${missing[*]}"
-    # The run level keeps Debian from starting the server: the tests start one of their own.
+    # The run level keeps Debian from starting the servers: the tests start some of their own.
     export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive
     apt-get -qq update && apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null || exit 1
 fi

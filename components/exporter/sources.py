@@ -54,8 +54,9 @@ def _read(directory: int, name: str, not_before: float = 0) -> str:
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
     except OSError:
         return ""
+    status = os.fstat(file)
+    if not stat.S_ISREG(status.st_mode) or status.st_mtime < not_before:
+        os.close(file)
+        return ""
     with open(file, "rb") as opened:
-        status = os.fstat(opened.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_mtime < not_before:
-            return ""
         return opened.read(LARGEST_FILE).decode("utf-8", "replace")

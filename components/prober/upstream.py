@@ -28,6 +28,10 @@ MANIFESTS = ", ".join(
 )
 
 
+Limits = Tuple[Optional[int], Optional[int]]
+"""How many pulls there are in one window, and how many are left."""
+
+
 class Upstream(NamedTuple):
     """A registry, and the login of its cache there."""
 
@@ -76,18 +80,22 @@ def ask(upstream: Upstream, way: Way) -> Finding:
 
 
 def _ask(upstream: Upstream, way: Way) -> Finding:
+    limits: Limits = (None, None)
     if urlsplit(upstream.url).hostname == HUB:
         path = "/v2/{}/manifests/latest".format(HUB_LIMIT_IMAGE)
         response, _ = _request(upstream, way, "HEAD", path)
+        limits = _limits(response)
         # Whoever lost that image has not lost the registry.
         if response.status not in (401, 403, 404):
-            return _judge(response, HUB)
+            return _judge(response, HUB, limits)
     response, token = _request(upstream, way, "GET", "/v2/")
     who = urlsplit(upstream.url).netloc
+    if limits == (None, None):
+        limits = _limits(response)
     if response.status == 401 and token and not upstream.password:
         # It gives everybody a token, and wants one for an image before it says more.
-        return Finding(None, "{} answers and gives tokens".format(who), *_limits(response))
-    return _judge(response, who)
+        return Finding(None, "{} answers and gives tokens".format(who), *limits)
+    return _judge(response, who, limits)
 
 
 def _request(upstream: Upstream, way: Way, method: str, path: str) -> Tuple[Response, bool]:
@@ -134,10 +142,10 @@ def _basic(upstream: Upstream) -> str:
     return "Basic " + base64.b64encode(login.encode()).decode()
 
 
-def _judge(response: Response, who: str) -> Finding:
+def _judge(response: Response, who: str, limits: Limits) -> Finding:
     detail = "{} answers {}".format(who, response.status)
     refusal = None if response.status == 200 else _kind(response.status)
-    return Finding(refusal, detail, *_limits(response))
+    return Finding(refusal, detail, *limits)
 
 
 def _kind(status: int) -> str:
@@ -148,7 +156,7 @@ def _kind(status: int) -> str:
     return "server_error" if status >= 500 else "other"
 
 
-def _limits(response: Response) -> Tuple[Optional[int], Optional[int]]:
+def _limits(response: Response) -> Limits:
     """Of `100;w=21600`, a hundred in six hours, the hundred."""
     return _leading(response.headers.get("ratelimit-limit")), _leading(
         response.headers.get("ratelimit-remaining")

@@ -8,7 +8,7 @@ file=/var/lib/registry/$2
 wget -q -O /dev/null "$debug/debug/health"
 # From here on nothing fails the check: a disk that is full is no reason to replace a cache that serves.
 # The counters come whole or not at all: tmpfs first, then a rename.
-if wget -q -T 2 -O /tmp/counters "$debug$1" && cp /tmp/counters "$file.new" && mv -f "$file.new" "$file"; then
+if timeout 2 wget -q -O /tmp/counters "$debug$1" && cp /tmp/counters "$file.new" && mv -f "$file.new" "$file"; then
   exit 0
 fi 2>/dev/null
 rm -f "$file.new" || true

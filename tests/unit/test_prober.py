@@ -317,8 +317,9 @@ def test_docker_hubs_429_is_its_rate_limit_with_what_is_left(monkeypatch: pytest
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_a_hub_without_that_image_is_asked_for_its_api(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, asked = hub(lambda a: Answer(status if a.method == "HEAD" else 200), monkeypatch)
-    assert (found.up, found.rate_limit) == (True, None)
+    limits = {"ratelimit-limit": "100;w=21600"}
+    found, asked = hub(lambda a: Answer(status, limits) if a.method == "HEAD" else Answer(200), monkeypatch)
+    assert (found.up, found.rate_limit) == (True, 100)
     assert asked[-1].target == "/v2/"
 
 
