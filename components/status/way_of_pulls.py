@@ -124,7 +124,7 @@ def _judge(
 ) -> JudgedPull | None:
     """How a pull went; None where a record does not reach as far yet. Takes the pull's requests from others.
 
-    ``before`` is the end of the client's pull before this one: what Docker gave up since then was for this one.
+    ``before`` is the end of the client's pull before this one: what Docker gave up since was for this one.
     """
     end = pull.at + APART_SECONDS
     lines = [line for line in given_up if pull.at - PULL_SECONDS <= line.at <= end]
