@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -31,7 +32,7 @@ _COLOURS = {
     "#050505": "var(--line)",
 }
 _TEXT, _FAINT, _GOOD, _BAD, _LINE = _COLOURS
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 9,
     "figure.facecolor": "none",
@@ -154,7 +155,7 @@ def _axes(span: tuple[float, float]) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4.4, 2.1), layout="constrained")
     axes = figure.add_subplot()
     zone = datetime.datetime.now().astimezone().tzinfo
-    locator = AutoDateLocator(tz=zone, minticks=3, maxticks=6)
+    locator = AutoDateLocator(tz=zone, minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(_times(locator, zone))
     axes.set_xlim(_day(span[0]), _day(span[1]))
@@ -163,7 +164,7 @@ def _axes(span: tuple[float, float]) -> tuple[Figure, Axes]:
 
 
 def _times(locator: AutoDateLocator, zone: datetime.tzinfo | None) -> ConciseDateFormatter:
-    formatter = ConciseDateFormatter(locator, tz=zone, show_offset=False)
+    formatter = ConciseDateFormatter(locator, tz=zone, show_offset=False)  # type: ignore[no-untyped-call]
     formatter.formats = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]
     formatter.zero_formats = ["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"]
     return formatter
@@ -183,7 +184,7 @@ def _stacked(
         axes.bar(
             [_day(moment) for moment in at],
             values,
-            width=datetime.timedelta(seconds=width * 0.82),
+            width=_day(width * 0.82),
             bottom=bottom,
             color=colour,
             label=label,
@@ -230,14 +231,15 @@ def _upright(axes: Axes, most: float, *, bytes_: bool) -> None:
     )
 
 
-def _day(seconds: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+def _day(seconds: float) -> float:
+    """A moment as matplotlib counts, in days."""
+    return seconds / 86400
 
 
 def _svg(figure: Figure) -> str:
     """The figure without what a page has no use for: its size, names of its parts, and metadata."""
     file = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})  # type: ignore[no-untyped-call]
     for prefix, uri in (("", _SVG), ("xlink", _XLINK)):
         ElementTree.register_namespace(prefix, uri)
     root = ElementTree.fromstring(file.getvalue())  # noqa: S314  what was drawn a line ago

@@ -142,7 +142,7 @@ def collect_json(**changes: object) -> dict[str, Any]:
 
 def upstreams_json(**changes: Mapping[str, object]) -> dict[str, Any]:
     """upstreams.json; changes by upstream, with "_" for "."."""
-    fine = {
+    fine: dict[str, object] = {
         "up": True,
         "refusal": None,
         "detail": "",

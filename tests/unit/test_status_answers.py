@@ -114,7 +114,7 @@ def sample(at: float, hits: int, misses: int, served: int, fetched: int) -> Samp
 def test_the_traffic_of_the_last_hours_is_what_the_counters_grew_by(
     rows: list[Sample], total: tuple[int, ...], grown: tuple[int, ...]
 ) -> None:
-    found = traffic(rows, Traffic(0, *total, 0, 0), since=1000)
+    found = traffic(rows, Traffic(0, *total, evicted=0, errors=0), since=1000)
     assert (found.hits, found.misses, found.served, found.fetched) == grown
 
 
@@ -189,13 +189,13 @@ def test_the_containerd_store_goes_by_hosts_toml_and_not_by_registry_mirrors() -
 
 
 def test_only_pulls_from_docker_hub_count() -> None:
-    images = {
+    images: dict[float, str] = {
         9: "nginx:latest",
         8: "ghcr.io/a/b:1",
         7: "ann/tool",
         6: "docker.io/library/redis@sha256:" + "a" * 64,
     }
-    pulls = client_docker.read(client("web-1", dict(images))).pulls
+    pulls = client_docker.read(client("web-1", images)).pulls
     assert [pull.repository for pull in pulls] == ["library/nginx", "ann/tool", "library/redis"]
 
 
