@@ -204,4 +204,5 @@ def _pulls(pulls: Sequence[object]) -> str:
 
 
 def _without_name(text: str, name: str) -> str:
-    return text.removeprefix(f"{name}: ")
+    """What went wrong with a host, without what a row of its own says anyway."""
+    return text.removeprefix(f"{name}: ").removeprefix("status.sh failed: ")

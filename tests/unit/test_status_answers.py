@@ -112,9 +112,10 @@ def sample(at: float, hits: int, misses: int, served: int, fetched: int) -> Samp
     ids=["no samples yet", "one before", "begun since", "before and since", "began anew"],
 )
 def test_the_traffic_of_the_last_hours_is_what_the_counters_grew_by(
-    rows: list[Sample], total: tuple[int, ...], grown: tuple[int, ...]
+    rows: list[Sample], total: tuple[int, int, int, int], grown: tuple[int, int, int, int]
 ) -> None:
-    found = traffic(rows, Traffic(0, *total, evicted=0, errors=0), since=1000)
+    hits, misses, served, fetched = total
+    found = traffic(rows, Traffic(0, hits, misses, served, fetched, evicted=0, errors=0), since=1000)
     assert (found.hits, found.misses, found.served, found.fetched) == grown
 
 

@@ -98,7 +98,7 @@ REFUSED = given_up(302, "203.0.113.10", "connection refused")
             Unreachable("mirror-1: status.sh failed: No route to host"),
             Level.UNKNOWN,
             "host",
-            "mirror-1: gave no answer: status.sh failed: No route to host",
+            "mirror-1: gave no answer: No route to host",
         ),
         (
             "mirror-1",
