@@ -8,7 +8,7 @@ export STACK
 flags = $(if $(YES),--yes) $(if $(FORCE),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down shell test lint bench lock
+.PHONY: help setup up preview down shell status test lint bench lock
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -29,6 +29,10 @@ down: setup ## destroy the stack; for dev remove the lab as well
 
 shell: setup ## a shell in which pulumi up, preview --diff, refresh and destroy work
 	@toolchain/run "$${SHELL:-/bin/bash}"
+
+status: setup ## how mirrors and clients stand (JSON=1, HTML=page.html, HOURS=24)
+	@toolchain/run python -m components.status $(STACK) $(if $(JSON),--json) $(if $(HTML),--html "$(HTML)") \
+		$(if $(HOURS),--hours "$(HOURS)")
 
 test: setup ## all tests: unit, preview, lab (TIERS="unit preview" for some)
 	@toolchain/run toolchain/test.sh $(TIERS)

@@ -10,6 +10,7 @@ command -v ssh-keygen >/dev/null || missing+=(openssh-client)
 command -v openssl >/dev/null || missing+=(openssl)
 # promtool comes with it.
 command -v promtool >/dev/null || missing+=(prometheus)
+command -v chromium >/dev/null || missing+=(chromium)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "== tests: installing ${missing[*]}"
     # The run level keeps Debian from starting the servers: the tests start some of their own.

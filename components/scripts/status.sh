@@ -33,9 +33,9 @@ fallbacks() {
 
 # The daemon keeps its last 256 events: without all of them it is not known how far back they reach.
 events() {
-  docker events --since 0 --until "$(date +%s.%N)" --format '{{.Time}} {{.Type}} {{.Action}} {{.Actor.ID}}' |
+  docker events --since 0 --until "$(date +%s.%N)" --format '{{.TimeNano}} {{.Type}} {{.Action}} {{.Actor.ID}}' |
     awk 'NR == 1 { first = $1 } $2 == "image" && $3 == "pull" { print }
-      END { print first + 0, "events", NR }'
+      END { print first == "" ? 0 : first, "events", NR }'
 }
 
 export -f certificate docker_since configured_since fallbacks events

@@ -53,10 +53,19 @@ def main(arguments: list[str], root: Path) -> int:
         # Plots take a second to load, which only they should cost.
         from components.status.page import page
 
-        new = options.html.with_name(f".{options.html.name}.{os.getpid()}")
-        new.write_text(page(standing, findings), encoding="utf-8")
-        new.replace(options.html)
+        try:
+            _write(options.html, page(standing, findings))
+        except OSError as error:
+            print(f"{options.html} cannot be written: {error.strerror}", file=sys.stderr)
+            return EXIT_CODES[Level.UNKNOWN]
     return EXIT_CODES[verdict(findings)]
+
+
+def _write(file: Path, text: str) -> None:
+    """Replaces a file whole: a browser may be looking at it."""
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    new.write_text(text, encoding="utf-8")
+    new.replace(file)
 
 
 if __name__ == "__main__":

@@ -31,11 +31,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table with a title."""
+    """A table with a title. The first ``keys`` columns name what a row is about."""
 
     title: str
     headings: Sequence[str]
     rows: Sequence[Row]
+    keys: int = 1
 
 
 def grids(standing: Standing, findings: Iterable[Finding]) -> list[Grid]:
@@ -66,6 +67,7 @@ def grids(standing: Standing, findings: Iterable[Finding]) -> list[Grid]:
                 *("hits", "served", "saved", "holds", "last eviction"),
             ],
             caches,
+            keys=2,
         ),
         Grid("Clients", ["client", "uses", "went past", "last pull through a mirror"], clients),
     ]

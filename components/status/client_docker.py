@@ -19,7 +19,7 @@ EVENTS_KEPT = 256
 _TIME = re.compile(r'time="([^"]+)"')
 _MESSAGE = re.compile(r'msg="((?:[^"\\]|\\.)*)"')
 _ERROR = re.compile(r'error="((?:[^"\\]|\\.)*)"')
-_HOST = re.compile(r"\bhost=(\S+)")
+_HOST = re.compile(r'\bhost="?([^"\s]+)')
 _URL = re.compile(r'"https?://([^/"]+)/')
 _NEXT_ENDPOINT = "Attempting next endpoint for pull after error: "
 
@@ -113,9 +113,7 @@ def journal(text: str) -> list[GivenUp]:
         if time is None or message is None:
             continue
         told = _unescaped(message[1])
-        reason = told.removeprefix(_NEXT_ENDPOINT) if told.startswith(_NEXT_ENDPOINT) else ""
-        if error is not None:
-            reason = _unescaped(error[1])
+        reason = told.removeprefix(_NEXT_ENDPOINT) if error is None else _unescaped(error[1])
         url = _URL.search(reason)
         name = host[1] if host else url[1] if url else None
         moment = datetime.datetime.fromisoformat(time[1])
@@ -132,9 +130,9 @@ def _events(text: str | None, docker_since: str | None) -> tuple[list[Pull], flo
     for line in text.splitlines():
         parts = line.split()
         if parts[1:2] == ["events"]:
-            oldest, count = float(parts[0]), int(parts[2])
+            oldest, count = int(parts[0]) / 1e9, int(parts[2])
         elif len(parts) == 4 and (repository := _hub_repository(parts[3])):
-            pulls.append(Pull(float(parts[0]), repository))
+            pulls.append(Pull(int(parts[0]) / 1e9, repository))
     return pulls, oldest if count >= EVENTS_KEPT else float(docker_since)
 
 

@@ -41,7 +41,7 @@ EXIT_CODES = {Level.OK: 0, Level.NOTE: 0, Level.OFF: 1, Level.UNKNOWN: 2}
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about one cell of a client, of a mirror, or of its cache of ``upstream`` where that is given."""
+    """Something about one cell: of a client, a mirror, or its cache of ``upstream`` where that is given."""
 
     level: Level
     host: str
@@ -204,4 +204,5 @@ def _pulls(pulls: Sequence[object]) -> str:
 
 
 def _without_name(text: str, name: str) -> str:
-    return text.removeprefix(f"{name}: ")
+    """What went wrong with a host, without what a row of its own says anyway."""
+    return text.removeprefix(f"{name}: ").removeprefix("status.sh failed: ")

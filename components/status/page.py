@@ -8,11 +8,11 @@ from pathlib import Path
 
 import jinja2
 
-from components.status.cells import grids
+from components.status.cells import NOTHING, grids
 from components.status.judgement import Finding, Level, verdict
-from components.status.phrases import clock
-from components.status.plots import plots
-from components.status.standing import Standing
+from components.status.phrases import clock, share, size
+from components.status.plots import Limit, plots
+from components.status.standing import CacheStanding, MirrorStanding, Standing
 
 _HERE = Path(__file__).parent
 HEADLINES = {
@@ -36,7 +36,7 @@ def page(standing: Standing, findings: Sequence[Finding]) -> str:
         (mirror.name, cache.upstream, of_cache)
         for mirror in standing.mirrors
         for cache in mirror.caches
-        if (of_cache := plots(cache.samples, cache.limit or mirror.limit, standing.since, standing.at))
+        if (of_cache := plots(cache.samples, _limit(mirror, cache), standing.since, standing.at))
     ]
     return environment.get_template("page.html.j2").render(
         stack=standing.stack,
@@ -45,8 +45,32 @@ def page(standing: Standing, findings: Sequence[Finding]) -> str:
         hours=standing.hours,
         level=level.value,
         headline=HEADLINES[level],
+        tiles=_tiles(standing),
         findings=findings,
         grids=grids(standing, findings),
         plots=drawn,
         marks={Level.OK: "", Level.NOTE: "note", Level.UNKNOWN: "unknown", Level.OFF: "off"},
     )
+
+
+def _limit(mirror: MirrorStanding, cache: CacheStanding) -> Limit | None:
+    if cache.limit is not None:
+        return Limit(cache.limit, own=True)
+    return None if mirror.limit is None else Limit(mirror.limit, own=False)
+
+
+def _tiles(standing: Standing) -> list[tuple[str, str]]:
+    """The sums that say whether it is worth it: a figure and what it is."""
+    recent = [
+        cache.recent for mirror in standing.mirrors for cache in mirror.caches if cache.recent is not None
+    ]
+    asked = sum(one.hits + one.misses for one in recent)
+    seen = sum(
+        client.last_use is not None and client.last_use.at >= standing.since for client in standing.clients
+    )
+    return [
+        (share(sum(one.hits for one in recent) / asked) if asked else NOTHING, "of requests from the caches"),
+        (size(sum(one.served for one in recent)) if recent else NOTHING, "served to clients"),
+        (size(sum(one.saved for one in recent)) if recent else NOTHING, "of it not fetched again"),
+        (f"{seen} of {len(standing.clients)}", "clients seen at a mirror"),
+    ]

@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -31,9 +32,11 @@ _COLOURS = {
     "#050505": "var(--line)",
 }
 _TEXT, _FAINT, _GOOD, _BAD, _LINE = _COLOURS
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 9,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
     "axes.edgecolor": _FAINT,
     "axes.labelcolor": _TEXT,
     "axes.spines.top": False,
@@ -74,7 +77,15 @@ class _Bar:
     fetched: float
 
 
-def plots(samples: Sequence[Sample], limit: int | None, since: float, until: float) -> list[Plot]:
+@dataclass(frozen=True)
+class Limit:
+    """What may be held, in bytes, and whether by this cache alone or by all of its mirror."""
+
+    size: int
+    own: bool
+
+
+def plots(samples: Sequence[Sample], limit: Limit | None, since: float, until: float) -> list[Plot]:
     """The plots of one cache between two moments; none where there are too few samples."""
     recent = [sample for sample in samples if sample.at >= since]
     if len(recent) < 2:
@@ -113,11 +124,16 @@ def plots(samples: Sequence[Sample], limit: int | None, since: float, until: flo
             ),
             Plot(
                 "On disk",
-                f"{size(recent[-1].bytes)} held"
-                + (f", the limit is {size(limit)}." if limit is not None else ", without a limit."),
+                f"{size(recent[-1].bytes)} held, {_limit(limit)}.",
                 _level(recent, limit, (since, until)),
             ),
         ]
+
+
+def _limit(limit: Limit | None) -> str:
+    if limit is None:
+        return "without a limit"
+    return f"{'its limit' if limit.own else 'the limit of all caches'} is {size(limit.size)}"
 
 
 def _bars(samples: Sequence[Sample], since: float, until: float) -> list[_Bar]:
@@ -139,12 +155,19 @@ def _axes(span: tuple[float, float]) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(4.4, 2.1), layout="constrained")
     axes = figure.add_subplot()
     zone = datetime.datetime.now().astimezone().tzinfo
-    locator = AutoDateLocator(tz=zone, minticks=3, maxticks=6)
+    locator = AutoDateLocator(tz=zone, minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone, show_offset=False))
+    axes.xaxis.set_major_formatter(_times(locator, zone))
     axes.set_xlim(_day(span[0]), _day(span[1]))
     axes.tick_params(length=2)
     return figure, axes
+
+
+def _times(locator: AutoDateLocator, zone: datetime.tzinfo | None) -> ConciseDateFormatter:
+    formatter = ConciseDateFormatter(locator, tz=zone, show_offset=False)  # type: ignore[no-untyped-call]
+    formatter.formats = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]
+    formatter.zero_formats = ["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"]
+    return formatter
 
 
 def _stacked(
@@ -161,7 +184,7 @@ def _stacked(
         axes.bar(
             [_day(moment) for moment in at],
             values,
-            width=datetime.timedelta(seconds=width * 0.82),
+            width=_day(width * 0.82),
             bottom=bottom,
             color=colour,
             label=label,
@@ -172,14 +195,20 @@ def _stacked(
     return _svg(figure)
 
 
-def _level(samples: Sequence[Sample], limit: int | None, span: tuple[float, float]) -> str:
+def _level(samples: Sequence[Sample], limit: Limit | None, span: tuple[float, float]) -> str:
     figure, axes = _axes(span)
     at, held = [_day(sample.at) for sample in samples], [sample.bytes for sample in samples]
     axes.fill_between(at, held, color=_LINE, alpha=0.2, linewidth=0)
     axes.plot(at, held, color=_LINE, linewidth=1.4, label="held")
     if limit is not None:
-        axes.axhline(limit, color=_BAD, linewidth=1, linestyle=(0, (4, 3)), label="limit")
-    _upright(axes, max(*held, limit or 0), bytes_=True)
+        axes.axhline(
+            limit.size,
+            color=_BAD,
+            linewidth=1,
+            linestyle=(0, (4, 3)),
+            label="limit" if limit.own else "limit of all",
+        )
+    _upright(axes, max([*held, limit.size if limit else 0]), bytes_=True)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0, handlelength=1)
     return _svg(figure)
 
@@ -189,23 +218,28 @@ def _upright(axes: Axes, most: float, *, bytes_: bool) -> None:
     if not bytes_:
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         return
-    unit = 1.0
-    while most / unit >= 1000:
-        unit *= 1024
-    step = max(1, round(most / unit / 4)) if most / unit >= 4 else most / unit / 4
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.set_yticks([step * unit * count for count in range(5) if step * count <= most / unit * 1.08])
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value) if value else "0"))
+    unit, name = 1.0, "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if most / unit < 1000:
+            break
+        unit, name = unit * 1024, larger
+    # Round numbers of the unit, which are no round numbers of bytes.
+    ticks = MaxNLocator(4).tick_values(0, most / unit)
+    axes.set_yticks([tick * unit for tick in ticks if 0 <= tick * unit <= most * 1.08])
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value / unit:g} {name}" if value else "0")
+    )
 
 
-def _day(seconds: float) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+def _day(seconds: float) -> float:
+    """A moment as matplotlib counts, in days."""
+    return seconds / 86400
 
 
 def _svg(figure: Figure) -> str:
     """The figure without what a page has no use for: its size, names of its parts, and metadata."""
     file = io.BytesIO()
-    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})  # type: ignore[no-untyped-call]
     for prefix, uri in (("", _SVG), ("xlink", _XLINK)):
         ElementTree.register_namespace(prefix, uri)
     root = ElementTree.fromstring(file.getvalue())  # noqa: S314  what was drawn a line ago

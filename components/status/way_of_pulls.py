@@ -18,7 +18,9 @@ from components.status.records import ManifestRequest
 PULL_SECONDS = 1800
 """How long before its end a pull may have asked for its manifest."""
 APART_SECONDS = 2.0
-"""By how much two hosts' times of the same thing may differ: both are cut to seconds."""
+"""By how much the clocks of two hosts may differ."""
+TOGETHER_SECONDS = 0.1
+"""How long after a pull's end a request still belongs to it, where the clocks agree."""
 
 
 class Way(enum.Enum):
@@ -93,17 +95,22 @@ def watch(
         client.configured_since or 0.0,
         *(record.since for record in records),
     )
-    pulls = sorted((pull for pull in client.pulls if pull.at > begin), key=lambda pull: pull.at)
-    judged = []
-    for position, pull in enumerate(pulls):
-        start = pull.at - PULL_SECONDS
-        for earlier in pulls[:position]:
-            if earlier.repository == pull.repository:
-                start = max(start, earlier.at)
-        one = _judge(name, pull, client.given_up, mirrors, owner, start - APART_SECONDS)
-        if one is not None:
-            judged.append(one)
-    return Watched(begin, judged)
+    judged: dict[str, list[JudgedPull]] = {}
+    taken: set[tuple[str, ManifestRequest]] = set()
+    last = 0.0
+    for pull in sorted((pull for pull in client.pulls if pull.at > begin), key=lambda pull: pull.at):
+        earlier = judged.setdefault(pull.repository, [])
+        before, last = last, pull.at
+        one = _judge(name, pull, client.given_up, mirrors, owner, taken, before)
+        if one is None:
+            continue
+        close = bool(earlier) and pull.at - earlier[-1].pull.at < 2 * APART_SECONDS
+        if one.way is Way.PAST and close and earlier[-1].way is Way.THROUGH:
+            # The one before may have been given this one's requests.
+            one = JudgedPull(pull, Way.UNKNOWN)
+        earlier.append(one)
+    found = [one for of_repository in judged.values() for one in of_repository]
+    return Watched(begin, sorted(found, key=lambda one: one.pull.at))
 
 
 def _judge(
@@ -112,21 +119,28 @@ def _judge(
     given_up: Sequence[GivenUp],
     mirrors: Sequence[Mirror],
     owner: Mapping[str, str],
-    start: float,
+    taken: set[tuple[str, ManifestRequest]],
+    before: float,
 ) -> JudgedPull | None:
-    """How a pull went that began after ``start``; None where a record does not reach as far yet."""
+    """How a pull went; None where a record does not reach as far yet. Takes the pull's requests from others.
+
+    ``before`` is the end of the client's pull before this one: what Docker gave up since was for this one.
+    """
     end = pull.at + APART_SECONDS
-    lines = [line for line in given_up if start <= line.at <= end]
+    lines = [line for line in given_up if pull.at - PULL_SECONDS <= line.at <= end]
     reason = lines[-1].reason if lines else ""
     unknown = False
     waits = False
     for mirror in mirrors:
-        gave = [] if mirror.record is None else _manifests(mirror.record, pull, start, end)
-        if any(owner.get(request.address) == name for request in gave):
+        gave = [one for one in _manifests(mirror.record, pull, end) if (mirror.name, one) not in taken]
+        own = [request for request in gave if owner.get(request.address) == name]
+        if own:
+            surely = [request for request in own if request.at <= pull.at + TOGETHER_SECONDS]
+            taken.update((mirror.name, request) for request in surely or own[:1])
             return JudgedPull(pull, Way.THROUGH, mirror.name)
         if any(request.address not in owner for request in gave):
             unknown = True
-        elif any(line.host == mirror.host for line in lines):
+        elif any(line.host == mirror.host and line.at > before for line in lines):
             continue
         elif mirror.record is None:
             unknown = True
@@ -137,11 +151,13 @@ def _judge(
     return None if waits else JudgedPull(pull, Way.PAST, None, reason)
 
 
-def _manifests(record: MirrorRecord, pull: Pull, start: float, end: float) -> list[ManifestRequest]:
-    return [
+def _manifests(record: MirrorRecord | None, pull: Pull, end: float) -> list[ManifestRequest]:
+    """The manifests that a mirror gave in a pull's time, oldest first; none of an unknown record."""
+    requests = () if record is None else record.requests
+    return sorted(
         request
-        for request in record.requests
+        for request in requests
         if request.upstream == DOCKER_HUB
         and request.repository == pull.repository
-        and start <= request.at <= end
-    ]
+        and pull.at - PULL_SECONDS <= request.at <= end
+    )

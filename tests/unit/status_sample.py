@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import gzip
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.lib.remote import HostFailed, Unreachable
 from components.settings import Settings
@@ -54,6 +59,21 @@ def printed(answers: Mapping[str, tuple[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def nanoseconds(at: float) -> str:
+    """A time as Docker's events have it."""
+    return f"{int(at)}{int(at % 1 * 1e9):09}"
+
+
+def certificate(end: float) -> str:
+    """A certificate that ends at a moment, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mirror")])
+    last = datetime.datetime.fromtimestamp(end, datetime.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    signed = builder.not_valid_before(last - datetime.timedelta(days=365)).not_valid_after(last)
+    return signed.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
 def samples(upstream: str, busy: float, limit: int) -> list[list[object]]:
     """A day's counters, a row every 10 minutes: busy by day, evictions near the limit."""
     rows: list[list[object]] = []
@@ -77,8 +97,8 @@ def samples(upstream: str, busy: float, limit: int) -> list[list[object]]:
 def collect_json(**changes: object) -> dict[str, Any]:
     """collect.json of a mirror that all clients use."""
     rows = {
-        "docker.io": samples("docker.io", 1.0, 40 * GIB),
-        "ghcr.io": samples("ghcr.io", 0.3, 40 * GIB),
+        "docker.io": samples("docker.io", 1.0, 15 * GIB),
+        "ghcr.io": samples("ghcr.io", 0.3, 12 * GIB),
     }
     upstreams = {}
     for name, of_upstream in rows.items():
@@ -93,14 +113,14 @@ def collect_json(**changes: object) -> dict[str, Any]:
             "served": served,
             "fetched": fetched,
             "evictions": {"limit": [40, evicted], "disk": [0, 0]},
-            "last_eviction": NOW - 9000 if evicted else None,
+            "last_eviction": NOW - 29_000 if evicted else None,
             "last_use": NOW - 120,
             "errors": {"server_error": errors},
             "container_up": True,
         }
     whole = {
         "at": NOW - 7,
-        "limit": 80 * GIB,
+        "limit": 24 * GIB,
         "min_free": 25 * GIB,
         "disk": {"size": 500 * GIB, "free": 210 * GIB},
         "last_run": {"at": NOW - 60, "seconds": 0.4, "before": 1, "after": 1, "removed_objects": 0},
@@ -122,7 +142,7 @@ def collect_json(**changes: object) -> dict[str, Any]:
 
 def upstreams_json(**changes: Mapping[str, object]) -> dict[str, Any]:
     """upstreams.json; changes by upstream, with "_" for "."."""
-    fine = {
+    fine: dict[str, object] = {
         "up": True,
         "refusal": None,
         "detail": "",
@@ -142,7 +162,10 @@ def mirror(name: str, collected: object | None, probed: object | None, **said: s
     words = {
         "now": str(NOW),
         "addresses": f"172.17.0.1 {ADDRESSES[name]}",
-        "containers": "registry-cache-docker.io Up 3 days (healthy)\nregistry-cache-ghcr.io Up 3 days (healthy)",
+        "containers": "\n".join(
+            f"registry-cache-{one} Up 3 days (healthy)" for one in ("docker.io", "ghcr.io")
+        ),
+        "certificate": certificate(NOW + 214 * 86400),
         "disk": f"Filesystem 1-blocks Used Available Capacity Mounted on\n"
         f"/dev/vdb {500 * GIB} {290 * GIB} {210 * GIB} 58% /data",
     }
@@ -156,7 +179,8 @@ def mirror(name: str, collected: object | None, probed: object | None, **said: s
 def client(name: str, pulls: Mapping[float, str], fallbacks: str = "", **said: str) -> Answers:
     """What a client says; `pulls` are the images by how many seconds ago they were pulled."""
     lines = [
-        f"{NOW - before:.0f} image pull {image}" for before, image in sorted(pulls.items(), reverse=True)
+        f"{nanoseconds(NOW - before)} image pull {image}"
+        for before, image in sorted(pulls.items(), reverse=True)
     ]
     words = {
         "now": str(NOW),
@@ -166,15 +190,13 @@ def client(name: str, pulls: Mapping[float, str], fallbacks: str = "", **said: s
         "docker_since": f"{NOW - 200_000:.0f}",
         "configured_since": f"{NOW - 190_000:.0f}",
         "fallbacks": fallbacks,
-        "events": "\n".join([*lines, f"{NOW - 90_000:.0f} events {len(lines) + 30}"]),
+        "events": "\n".join([*lines, f"{nanoseconds(NOW - 90_000)} events {len(lines) + 30}"]),
     }
     return Answers({**words, **said}, {})
 
 
 def given_up(before: float, host: str, reason: str, *, containerd: bool = False) -> str:
     """A line of Docker's log, as 20.10 and 28 write it, or as the containerd image store does."""
-    import datetime
-
     time = datetime.datetime.fromtimestamp(NOW - before, datetime.UTC).isoformat().replace("+00:00", "Z")
     if containerd:
         url = f"https://{host}/v2/library/nginx/manifests/latest?ns=docker.io"
