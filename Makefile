@@ -8,10 +8,10 @@ export STACK
 flags = $(if $(YES),--yes) $(if $(FORCE),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down shell test lint bench lock
+.PHONY: help setup up preview down shell new-stack test lint bench reference lock
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 	@echo "Settings: STACK=dev (the lab on this machine; any other: your own hosts), YES=1 (no questions on your"
 	@echo "own stacks), LAB=dev (another name: a second lab on one machine), FORCE=1 (drop dev without its hosts)."
 
@@ -30,6 +30,9 @@ down: setup ## destroy the stack; for dev remove the lab as well
 shell: setup ## a shell in which pulumi up, preview --diff, refresh and destroy work
 	@toolchain/run "$${SHELL:-/bin/bash}"
 
+new-stack: setup ## ask for what a stack of your own needs, and write its file: NAME=office (ARGS=--help for scripts)
+	@STACK=$(NAME) toolchain/run python -m toolchain.new_stack $(NAME) $(ARGS)
+
 test: setup ## all tests: unit, preview, lab (TIERS="unit preview" for some)
 	@toolchain/run toolchain/test.sh $(TIERS)
 
@@ -38,6 +41,9 @@ lint: setup ## ruff, mypy, shellcheck, secrets
 
 bench: setup ## the table of times, beside Ansible and pyinfra
 	@toolchain/run python -m tests.bench
+
+reference: setup ## write docs/configuration.md anew, after a change of a setting
+	@toolchain/run python -m components.reference >docs/configuration.md
 
 lock: setup ## pin the Python packages anew, after a change of a requirements .in file
 	@toolchain/run toolchain/lock.sh

@@ -87,6 +87,18 @@ def test_an_included_file_is_read_and_its_mistakes_name_it(project: Project) -> 
     assert project.preview().code == 0
 
 
+def test_what_all_stacks_share_stands_in_the_projects_file_alone(project: Project) -> None:
+    """Pulumi itself takes a stack's section in place of the project's whole one."""
+    file = project.directory / "Pulumi.yaml"
+    shared = yaml.safe_load(file.read_text())
+    shared["config"]["cache"]["default"] = {"ttl": "24h", "directory": "/data/shared"}
+    file.write_text(yaml.safe_dump(shared))
+    add(project, "  registry-cache:cache: {ttl: 48h}\n")
+    text = project.preview("--show-full-output").text
+    assert "ttl: 48h" in text
+    assert "/data/shared/docker.io" in text
+
+
 def test_a_wrong_stack_says_nothing_of_its_secret_password(project: Project) -> None:
     add(project, "  registry-cache:upstreams: [{registry: docker.io, username: reader, prot: 443}]\n")
     project.cli(
