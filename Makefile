@@ -11,7 +11,7 @@ flags = $(if $(YES),--yes) $(if $(FORCE),--force)
 .PHONY: help setup up preview down shell new-stack test lint bench reference lock
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo "Settings: STACK=dev (the lab on this machine; any other: your own hosts), YES=1 (no questions on your"
 	@echo "own stacks), LAB=dev (another name: a second lab on one machine), FORCE=1 (drop dev without its hosts)."
 
@@ -30,7 +30,7 @@ down: setup ## destroy the stack; for dev remove the lab as well
 shell: setup ## a shell in which pulumi up, preview --diff, refresh and destroy work
 	@toolchain/run "$${SHELL:-/bin/bash}"
 
-new-stack: setup ## ask for what a stack of your own needs, and write its file: NAME=office (ARGS=--help for scripts)
+new-stack: setup ## ask what a stack of your own needs, write its file: NAME=office (ARGS=--help: flags)
 	@STACK=$(NAME) toolchain/run python -m toolchain.new_stack $(NAME) $(ARGS)
 
 test: setup ## all tests: unit, preview, lab (TIERS="unit preview" for some)
