@@ -8,10 +8,10 @@ export STACK
 flags = $(if $(YES),--yes) $(if $(FORCE),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down shell status test lint bench lock
+.PHONY: help setup up preview down shell status new-stack test lint bench reference lock
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 	@echo "Settings: STACK=dev (the lab on this machine; any other: your own hosts), YES=1 (no questions on your"
 	@echo "own stacks), LAB=dev (another name: a second lab on one machine), FORCE=1 (drop dev without its hosts)."
 
@@ -34,6 +34,9 @@ status: setup ## how mirrors and clients stand (JSON=1, HTML=page.html, HOURS=24
 	@toolchain/run python -m components.status $(STACK) $(if $(JSON),--json) $(if $(HTML),--html "$(HTML)") \
 		$(if $(HOURS),--hours "$(HOURS)")
 
+new-stack: setup ## ask what a stack of your own needs, write its file: NAME=office (ARGS=--help: flags)
+	@STACK=$(NAME) toolchain/run python -m toolchain.new_stack $(NAME) $(ARGS)
+
 test: setup ## all tests: unit, preview, lab (TIERS="unit preview" for some)
 	@toolchain/run toolchain/test.sh $(TIERS)
 
@@ -42,6 +45,9 @@ lint: setup ## ruff, mypy, shellcheck, secrets
 
 bench: setup ## the table of times, beside Ansible and pyinfra
 	@toolchain/run python -m tests.bench
+
+reference: setup ## write docs/configuration.md anew, after a change of a setting
+	@toolchain/run python -m components.reference >docs/configuration.md
 
 lock: setup ## pin the Python packages anew, after a change of a requirements .in file
 	@toolchain/run toolchain/lock.sh

@@ -29,6 +29,8 @@ from components.settings_types import (
     CollectTime,
     ContainerName,
     DataDirectory,
+    Example,
+    Form,
     HostKey,
     Idle,
     Image,
@@ -71,10 +73,12 @@ class Section(BaseModel):
 class JumpHost(Section):
     """A host through which all others are reached."""
 
-    address: Address
+    address: Annotated[Address, Example("203.0.113.2")]
+    """IP address or DNS name, for SSH from here."""
     user: User = ""
     """Login name there; that of `ssh` by default."""
-    port: Port = 22
+    port: Annotated[Port, Example(22)] = 22
+    """SSH port there."""
     host_key: HostKey = ""
     """Its SSH host key, "type base64"; may come from `ssh.knownHostsFile`."""
 
@@ -84,15 +88,19 @@ class Ssh(Section):
 
     user: User = "root"
     """root, or a user with sudo without a password."""
-    port: Port = 22
-    private_key_file: LocalFile | None = Field(default=Path("~/.ssh/id_ed25519"), validate_default=True)
-    """The key to log in with, without a passphrase. None in a loaded model where `agent` is true."""
+    port: Annotated[Port, Example(2222)] = 22
+    """SSH port of the hosts that say none of their own."""
+    private_key_file: Annotated[LocalFile | None, Example("~/.ssh/id_ed25519")] = Field(
+        default=Path("~/.ssh/id_ed25519"), validate_default=True
+    )
+    """The key to log in with, without a passphrase; none with `agent`."""
     agent: bool = False
     """Take the keys of the SSH agent, and no file."""
-    known_hosts_file: LocalFile | None = None
+    known_hosts_file: Annotated[LocalFile | None, Example("~/.ssh/known_hosts")] = None
     """A file in the form of ~/.ssh/known_hosts, for hosts without a `hostKey` of their own."""
     jump_host: JumpHost | None = None
-    wait_seconds: Annotated[int, whole_number(1, 3600, " (seconds)")] = 120
+    """A host through which all others are reached."""
+    wait_seconds: Annotated[int, whole_number(1, 3600, " (seconds)"), Form("seconds", 300)] = 120
     """How long to wait for a host to answer, in seconds."""
 
 
@@ -107,7 +115,7 @@ class Host(Section):
     """SSH host key, "type base64". From `ssh.knownHostsFile` by default."""
     user: User = ""
     """Login name; that of `ssh` by default."""
-    port: Port = 0
+    port: Annotated[Port, Example(2222)] = 0
     """SSH port; that of `ssh` by default."""
 
 
@@ -125,9 +133,9 @@ class Replaced(Section):
 class Mirror(Host):
     """A host that runs the caches."""
 
-    dns_names: tuple[Address, ...] = ()
+    dns_names: Annotated[tuple[Address, ...], Example(["mirror.example.org"])] = ()
     """Further names for its server certificate."""
-    hostname: Address | None = None
+    hostname: Annotated[Address | None, Example("mirror-1.example.org")] = None
     """The name or address under which clients reach it, where that is not `address`."""
     replaces: tuple[Replaced, ...] = ()
     """Containers started by hand that the caches take the place of (`make adopt` finds them)."""
@@ -152,12 +160,14 @@ class Upstream(Section):
 
     registry: Registry
     """Its name as in image names: docker.io, ghcr.io."""
-    port: Port = 0
-    """Port on the mirrors. For the first upstream 443 with TLS and 5000 without; to be set for the others."""
+    port: Annotated[Port, Example(5001)] = 0
+    """Port on the mirrors. By default 443 with TLS and 5000 without for the first upstream; the others have
+    none."""
     url: BaseUrl | None = None
-    """Where it answers, if not at https://<registry>; may be another mirror. See `address`."""
-    username: str | None = None
-    password: SecretStr | None = None
+    """Where it answers, if not at https://<registry>; may be another mirror."""
+    username: Annotated[str | None, Form("text", "reader")] = None
+    """The user at the registry, with `password`; refused where everyone may reach the mirrors."""
+    password: Annotated[SecretStr | None, Form("text, a secret", "dckr_pat_…")] = None
     """Secret (`pulumi config set --secret --path`); a read-only access token serves best."""
     password_file: LocalFile | None = None
     """In place of `password`: a file on this machine that holds it and that only its owner may read."""
@@ -197,13 +207,17 @@ class Tls(Section):
     mode: Annotated[Literal["self-signed", "own", "off"], YamlOff] = "self-signed"
     """`self-signed`: by a CA of this stack; `own`: a certificate of yours, from files; `off`: plain http."""
     algorithm: Literal["ECDSA-P256", "RSA-4096"] = "ECDSA-P256"
-    valid_days: Annotated[int, whole_number(1, 3650, " (days)")] = 365
-    renew_before_days: Annotated[int, whole_number(1, 3649, " (days)")] = 30
+    """What keys are made of; RSA for clients that know nothing newer."""
+    valid_days: Annotated[int, whole_number(1, 3650, " (days)"), Form("days", 90)] = 365
+    """How long a certificate of a mirror is valid. The CA is for ten years."""
+    renew_before_days: Annotated[int, whole_number(1, 3649, " (days)"), Form("days", 20)] = 30
     """An `up` that runs this many days before the end renews the certificate."""
-    rotation: Annotated[int, whole_number(0, 1_000_000)] = 0
+    rotation: Annotated[int, whole_number(0, 1_000_000), Form("number", 1)] = 0
     """Any other number than the one before renews the certificate at once."""
-    certificate_file: LocalFile | None = None
-    private_key_file: LocalFile | None = None
+    certificate_file: Annotated[LocalFile | None, Example("certificates/mirror.pem")] = None
+    """With `own`: the certificate of all mirrors and its chain (PEM)."""
+    private_key_file: Annotated[LocalFile | None, Example("certificates/mirror.key")] = None
+    """With `own`: its key (PEM), without a passphrase."""
     ca_file: LocalFile | None = None
     """With `own`: the CA that clients are to trust, if they do not already."""
 
@@ -212,9 +226,11 @@ class Cache(Section):
     """What the caches keep."""
 
     directory: DataDirectory = "/data/docker_registry"
+    """Where each cache has a folder of its registry's name."""
     ttl: TimeToLive = "168h"
     """How long content stays from its first fetch on; "0s" for ever. At most 168h with registry 2."""
     keep_on_destroy: bool = True
+    """Whether a `destroy` leaves what is cached."""
     limit: Size | None = None
     """What a mirror's caches may hold together, as in 10GiB. Nearing it, what was used longest ago goes.
     Without it, only `minFree` limits them."""
@@ -230,9 +246,9 @@ class Cache(Section):
 class RegistrySoftware(Section):
     """The registry that serves as cache (github.com/distribution/distribution), version 2 or 3."""
 
-    image: Image = REGISTRY_IMAGE
+    image: Annotated[Image, Example(REGISTRY_IMAGE)] = REGISTRY_IMAGE
     """By digest; its tag says the version."""
-    archive: LocalFile | None = None
+    archive: Annotated[LocalFile | None, Example("images/registry.tar")] = None
     """A file made by `docker save` with `image` in it, for hosts that cannot pull it; needs no digest."""
 
     @property
@@ -250,13 +266,16 @@ class Docker(Section):
     packages: RepositoryUrl = "https://download.docker.com"
     """Where the yum repository is, or a copy of it: https://mirrors.aliyun.com/docker-ce."""
     keep_on_destroy: bool = True
+    """Whether a `destroy` leaves a Docker that was installed by us."""
 
 
 class Proxy(Section):
     """The proxy through which the caches reach their upstreams."""
 
-    http: BaseUrl | None = None
-    https: BaseUrl | None = None
+    http: Annotated[BaseUrl | None, Example("http://203.0.113.3:3128")] = None
+    """For upstreams at http:// addresses."""
+    https: Annotated[BaseUrl | None, Example("http://203.0.113.3:3128")] = None
+    """For upstreams at https:// addresses, so for nearly all."""
     no_proxy: tuple[ProxyException, ...] = ()
     """Names, domains and networks that are reached without it."""
 
@@ -265,13 +284,15 @@ class Verification(Section):
     """The pull that proves each client's way through its mirror."""
 
     image: Image = "docker.io/library/hello-world:latest"
+    """A small one of docker.io, pulled anew at each proof."""
 
 
 class Metrics(Section):
     """Metrics of the mirrors for Prometheus, over plain http; served only where networks are named."""
 
-    port: Port = 9469
-    networks: tuple[Network, ...] = ()
+    port: Annotated[Port, Example(9469)] = 9469
+    """Port on the mirrors."""
+    networks: Annotated[tuple[Network, ...], Example(["203.0.113.9/32"])] = ()
     """IPv4 and IPv6 networks that may read them."""
 
 
@@ -279,22 +300,33 @@ class Settings(Section):
     """The whole configuration, checked and complete."""
 
     ssh: Ssh = Field(default_factory=Ssh)
+    """How the hosts are logged in to."""
     mirrors: tuple[Mirror, ...] = ()
-    """In the order in which clients try them; at least one."""
+    """The hosts that run the caches, in the order in which clients try them; at least one."""
     clients: tuple[Client, ...] = ()
+    """The hosts that pull through the mirrors, besides the mirrors themselves."""
     mirrors_are_clients: bool = True
     """Whether the mirrors' own Docker pulls through the mirrors too."""
     upstreams: tuple[Upstream, ...] = (Upstream(registry="docker.io"),)
+    """The registries that are cached; docker.io is one of them."""
     access: Access = Field(default_factory=Access)
+    """Who may reach the caches."""
     tls: Tls = Field(default_factory=Tls)
+    """How the way between clients and mirrors is secured."""
     cache: Cache = Field(default_factory=Cache)
+    """What the caches keep."""
     registry: RegistrySoftware = Field(default_factory=RegistrySoftware)
+    """The registry that serves as cache."""
     docker: Docker = Field(default_factory=Docker)
+    """The Docker engine that is installed."""
     proxy: Proxy = Field(default_factory=Proxy)
+    """The proxy through which the caches reach their upstreams."""
     verification: Verification = Field(default_factory=Verification)
+    """The pull that proves each client's way."""
     prefetch: tuple[Image, ...] = ()
     """Images that `up` pulls into the caches, in this order, before any client is pointed at them."""
     metrics: Metrics = Field(default_factory=Metrics)
+    """Metrics of the mirrors for Prometheus."""
     observe: Literal["auto", "always", "never"] = "auto"
     """Whether a preview looks at the hosts for what was changed there: `auto` warns of a host that does not
     answer, `always` fails, `never` looks at none."""
@@ -303,10 +335,14 @@ class Settings(Section):
     def load(cls, raw: Mapping[str, object], directory: Path) -> Settings:
         """Build the settings from the stack's keys without their prefix.
 
-        `directory` is the project's; relative file names begin there. Raises SettingsError with every
-        mistake.
+        `directory` is the project's; relative file names begin there, and its Pulumi.yaml has what all stacks
+        share. Raises SettingsError with every mistake.
         """
-        data, origins = settings_reading.with_include(raw, directory)
+        shared = settings_reading.shared_by_all(directory)
+        # Pulumi hands over a key that only Pulumi.yaml has as if the stack had written it.
+        own = {key: value for key, value in raw.items() if key == "include" or value != shared.get(key)}
+        data, origins = settings_reading.with_include(own, directory)
+        data, origins = settings_reading.with_shared(data, origins, shared)
         settings, problems = settings_reading.validate_all(cls, data, directory)
         settings = settings_completion.completed(settings)
         problems += [found for found in settings_checks.find_problems(settings) if not found.echoes(problems)]

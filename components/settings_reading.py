@@ -16,6 +16,7 @@ from components import settings_errors
 from components.settings_errors import Problem, SettingsError, kind_of
 
 Model = TypeVar("Model", bound=BaseModel)
+PROJECT_FILE = "Pulumi.yaml"
 
 
 def value_of_text(text: str) -> object:
@@ -50,6 +51,36 @@ def with_include(raw: Mapping[str, object], directory: Path) -> tuple[dict[str, 
             [Problem(("include",), f"names {name}, which has an include itself", "put all into one")]
         )
     return own | included, dict.fromkeys(included, str(name))
+
+
+def shared_by_all(directory: Path) -> dict[str, object]:
+    """Return what Pulumi.yaml gives all stacks of the project in `directory` as a key's `default`."""
+    file = directory / PROJECT_FILE
+    project = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    prefix = f"{project.get('name')}:"
+    defaults = {
+        key.removeprefix(prefix): entry.get("default")
+        for key, entry in (project.get("config") or {}).items()
+        if isinstance(entry, dict)
+    }
+    return without_empty({key: value for key, value in defaults.items() if value is not None})
+
+
+def with_shared(
+    data: Mapping[str, object], origins: Mapping[str, str], shared: Mapping[str, object]
+) -> tuple[dict[str, object], dict[str, str]]:
+    """Return `data` on top of what all stacks share, and which keys come from which file.
+
+    Sections go key by key, lists and single values as a whole.
+    """
+    merged = dict(shared)
+    for key, value in data.items():
+        below = shared.get(key)
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            merged[key] = {**below, **value}
+        else:
+            merged[key] = value
+    return merged, {**{key: PROJECT_FILE for key in shared if key not in data}, **origins}
 
 
 def _read_yaml(name: object, directory: Path) -> dict[str, object]:

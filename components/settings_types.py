@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -30,6 +31,21 @@ _SHARED_DIRECTORIES = frozenset(
 )
 _SYSTEM_DIRECTORIES = ("boot/", "dev/", "etc/", "proc/", "run/", "sys/", "tmp/", "usr/", "var/tmp/")
 _DOCKERS_DIRECTORIES = ("var/lib/docker/", "var/lib/containerd/")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a value is written, for the reference: in words, with its unit, and an example."""
+
+    words: str
+    example: object
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example that fits one setting better than its kind's."""
+
+    value: object
 
 
 def whole_number(low: int, high: int, unit: str = "") -> BeforeValidator:
@@ -311,36 +327,57 @@ def _text(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(check)
 
 
-Port = Annotated[int, whole_number(1, 65535)]
-Name = Annotated[str, _text(_name)]
+Port = Annotated[int, whole_number(1, 65535), Form("port number", 443)]
+Name = Annotated[str, _text(_name), Form("small letters, digits and hyphens", "web-1")]
 """Becomes part of resource names."""
-User = Annotated[str, _text(_user)]
-Address = Annotated[str, _text(_address)]
+User = Annotated[str, _text(_user), Form("login name", "deploy")]
+Address = Annotated[str, _text(_address), Form("IP address or DNS name", "203.0.113.10")]
 """IPv4 or IPv6 address without brackets, or DNS name; in canonical form."""
-HostKey = Annotated[str, _text(_host_key)]
+HostKey = Annotated[
+    str,
+    _text(_host_key),
+    Form(
+        "type and Base64, as `ssh-keyscan` prints them",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOD8+G0yIAilaUMkDLUnKir+tFIApHMevxc8uHHvxtCX",
+    ),
+]
 """An SSH host key as "type base64"."""
-Network = Annotated[str, _text(_network)]
+Network = Annotated[str, _text(_network), Form("network with its prefix length", "203.0.113.0/24")]
 """IPv4 or IPv6 network in CIDR notation, canonical."""
-Registry = Annotated[str, _text(_registry)]
-BaseUrl = Annotated[str, _text(base_url)]
-RepositoryUrl = Annotated[str, _text(_repository_url)]
-Image = Annotated[str, _text(_image)]
-ContainerName = Annotated[str, _text(_container_name)]
-DataDirectory = Annotated[str, _text(_data_directory)]
-PlacedDirectory = Annotated[str, _text(_placed_directory)]
+Registry = Annotated[str, _text(_registry), Form("name of a registry", "ghcr.io")]
+BaseUrl = Annotated[str, _text(base_url), Form("URL without a path", "https://10.0.0.5:8443")]
+RepositoryUrl = Annotated[str, _text(_repository_url), Form("URL", "https://mirrors.aliyun.com/docker-ce")]
+Image = Annotated[str, _text(_image), Form("name of an image", "docker.io/library/alpine:3")]
+ContainerName = Annotated[str, _text(_container_name), Form("name of a container", "registry-cache")]
+DataDirectory = Annotated[
+    str, _text(_data_directory), Form("absolute path on the mirror", "/data/docker_registry")
+]
+PlacedDirectory = Annotated[
+    str, _text(_placed_directory), Form("absolute path on the mirror", "/data/registry")
+]
 """A directory that is there already; may be a volume of Docker's."""
-TimeToLive = Annotated[str, BeforeValidator(_time_to_live)]
+TimeToLive = Annotated[
+    str, BeforeValidator(_time_to_live), Form("time with its unit: h, m or s; 0 for ever", "168h")
+]
 """A duration as Go reads it, with units; "0s" is for ever."""
-Size = Annotated[str, BeforeValidator(_size)]
-Share = Annotated[str, BeforeValidator(_share)]
+Size = Annotated[
+    str, BeforeValidator(_size), Form("size with its unit: MiB, GiB, TiB, MB, GB or TB", "10GiB")
+]
+Share = Annotated[str, BeforeValidator(_share), Form("share in %, or size with its unit", "2GiB")]
 """A part of a file system: a percentage or a Size."""
-Idle = Annotated[str, BeforeValidator(_idle)]
+Idle = Annotated[str, BeforeValidator(_idle), Form("`keep`, or time with its unit: h, m or s", "720h")]
 """`keep`, or a duration as a TimeToLive that is not for ever."""
-CollectTime = Annotated[str, BeforeValidator(_collect_time)]
+CollectTime = Annotated[
+    str,
+    BeforeValidator(_collect_time),
+    Form("`hourly`, or `daily` or `weekly` with day and time", "weekly sun 03:00"),
+]
 """`hourly`, `daily HH:MM` or `weekly DAY HH:MM`."""
-PackageVersion = Annotated[str, BeforeValidator(_package_version)]
-ProxyException = Annotated[str, _text(_proxy_exception)]
-LocalFile = Annotated[Path, BeforeValidator(_local_file)]
+PackageVersion = Annotated[
+    str, BeforeValidator(_package_version), Form("all three numbers, in quotes", "28.5.2")
+]
+ProxyException = Annotated[str, _text(_proxy_exception), Form("name, domain or network", "10.0.0.0/8")]
+LocalFile = Annotated[Path, BeforeValidator(_local_file), Form("file on this machine", "certificates/ca.pem")]
 """A file on this machine: ~ is the home directory, a relative path begins at the project's directory."""
 YamlOff = BeforeValidator(_tls_mode)
 """YAML 1.1 reads a bare `off` as false."""

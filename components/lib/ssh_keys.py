@@ -69,6 +69,12 @@ def read_host_key(text: str) -> str:
     return f"{kind} {encoded}"
 
 
+def fingerprint(key: str) -> str:
+    """The fingerprint of a host key, "type base64", as ssh-keygen shows it."""
+    digest = hashlib.sha256(base64.b64decode(key.split()[1])).digest()
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+
+
 def _printable(word: str) -> str:
     return word if re.fullmatch(r"[a-z0-9@.-]{1,40}", word) else "not a word that names one"
 

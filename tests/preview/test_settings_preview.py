@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -85,6 +86,18 @@ def test_an_included_file_is_read_and_its_mistakes_name_it(project: Project) -> 
     assert "more.yaml: proxy.https is not a URL" in result.text
     (project.directory / "more.yaml").write_text("cache: {ttl: 24h}\n")
     assert project.preview().code == 0
+
+
+def test_what_all_stacks_share_stands_in_the_projects_file_alone(project: Project) -> None:
+    """Pulumi itself takes a stack's section in place of the project's whole one."""
+    file = project.directory / "Pulumi.yaml"
+    shared = yaml.safe_load(file.read_text())
+    shared["config"]["cache"]["default"] = {"ttl": "24h", "directory": "/data/shared"}
+    file.write_text(yaml.safe_dump(shared))
+    add(project, "  registry-cache:cache: {ttl: 48h}\n")
+    text = project.preview("--show-full-output").text
+    assert re.search(r'ttl *: "48h"', text)
+    assert "/data/shared/docker.io" in text
 
 
 def test_a_wrong_stack_says_nothing_of_its_secret_password(project: Project) -> None:

@@ -306,3 +306,51 @@ def test_what_the_example_shows_commented_out_is_right_too(project: Path) -> Non
     settings = Settings.load(stack_file("Pulumi.prod.yaml") | examples, project)
     assert settings.docker.version == "28.5.2"
     assert settings.registry.image == load(project).registry.image
+
+
+def test_the_example_for_staging_is_right_and_has_less_than_prod(project: Path) -> None:
+    staging, prod = (
+        Settings.load(stack_file(name), project) for name in ("Pulumi.staging.yaml", "Pulumi.prod.yaml")
+    )
+    assert staging.warnings() == ()
+    assert {mirror.address for mirror in staging.mirrors}.isdisjoint(
+        mirror.address for mirror in prod.mirrors
+    )
+    assert staging.cache.limit != prod.cache.limit
+
+
+# What all stacks of a project share
+
+
+def share(project: Path, text: str) -> None:
+    defaults = {key: {"type": "object", "default": value} for key, value in yaml.safe_load(text).items()}
+    (project / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "registry-cache", "config": defaults}))
+
+
+def test_a_stack_has_what_the_project_shares_and_its_own_goes_before_key_by_key(project: Path) -> None:
+    share(project, "{cache: {ttl: 24h, limit: 5GiB}, docker: {version: 28.5.2}, observe: ''}")
+    settings = load(project, "cache: {limit: 50GiB}")
+    assert (settings.cache.ttl, settings.cache.limit) == ("24h", "50GiB")
+    assert settings.docker.version == "28.5.2"
+    assert settings.observe == "auto", "an empty default is none"
+    handed_over = load(project, "{cache: {ttl: 24h, limit: 5GiB}}")
+    assert handed_over.cache.limit == "5GiB", "Pulumi gives a stack what it did not write itself"
+
+
+def test_a_list_is_the_stacks_own_as_a_whole(project: Path) -> None:
+    share(project, "{upstreams: [{registry: docker.io}, {registry: ghcr.io, port: 5001}]}")
+    assert len(load(project).upstreams) == 2
+    assert len(load(project, "upstreams: [{registry: docker.io, port: 5000}]").upstreams) == 1
+
+
+def test_an_included_file_goes_before_what_is_shared(project: Path) -> None:
+    share(project, "{cache: {ttl: 24h, limit: 5GiB}}")
+    (project / "more.yaml").write_text("cache: {ttl: 48h}\n")
+    included = load(project, "{include: more.yaml, cache: {ttl: 24h, limit: 5GiB}}")
+    assert (included.cache.ttl, included.cache.limit) == ("48h", "5GiB")
+
+
+def test_a_mistake_in_what_is_shared_names_the_projects_file(project: Path) -> None:
+    share(project, "{docker: {version: '28'}}")
+    with pytest.raises(SettingsError, match=r"Pulumi\.yaml: docker\.version is '28'"):
+        load(project)
