@@ -21,8 +21,8 @@ setup: ## get the toolchain; the other targets do it by themselves
 up: setup ## everything, down to the proof that a pull came through the mirror
 	@toolchain/run python -m toolchain.stack up $(STACK) --lab $(LAB) $(flags)
 
-preview: setup ## what `make up` would change
-	@toolchain/run python -m toolchain.stack preview $(STACK) --lab $(LAB)
+preview: setup ## what `make up` would change (COMMENT=file: as a pull request would show it)
+	@toolchain/run python -m toolchain.stack preview $(STACK) --lab $(LAB) $(if $(COMMENT),--comment $(COMMENT))
 
 down: setup ## destroy the stack; for dev remove the lab as well
 	@toolchain/run python -m toolchain.stack down $(STACK) --lab $(LAB) $(flags)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ci.markdown import element, fence, span, words
+from ci.markdown import element, fence, longest_run, span, visible, words
 from ci.meaning import NO_HOST, Meaning, diff_of, host_of, meaning_of, place_of, step_of
 from ci.plan import Change, Message, Plan
 
@@ -55,22 +55,17 @@ class _Block:
         whole = self._folded(self.text)
         if len(whole) <= share:
             return whole
-        lines = self.text.splitlines()
-        # What the frame takes, and room for the line that says what was left out.
-        room = share - len(self._folded("")) - len(where) - 80
+        lines = visible(self.text).splitlines()
+        # What the frame takes, both fences at their longest, and the line that says what is missing.
+        room = share - len(self._folded("")) - 2 * longest_run(self.text) - len(where) - 80
         if room < _LEAST_SHARE:
             return ""
-        kept: list[str] = []
-        for line in lines:
-            # Escapes may make a line longer than it is.
-            room -= len(fence(line)) + 1 - len(fence(""))
-            if room < 0:
-                break
-            kept.append(line)
-        left_out = len(lines) - len(kept)
-        note = f"… {left_out} more lines are left out here{where}"
-        cut = self._folded("\n".join([*kept, note]))
-        return cut if len(cut) <= share else ""
+        kept = 0
+        while kept < len(lines) and room > len(lines[kept]):
+            room -= len(lines[kept]) + 1
+            kept += 1
+        note = f"… {len(lines) - kept} more lines are left out here{where}"
+        return self._folded("\n".join([*lines[:kept], note]))
 
     def _folded(self, text: str) -> str:
         return f"<details><summary>{self.title}</summary>\n\n{fence(text, self.language)}\n\n</details>"
@@ -159,8 +154,9 @@ def _totals(changes: Iterable[Change]) -> str:
 def _by_host(plan: Plan) -> dict[str, _HostPlan]:
     """Each host that something changes on, in the order of their names, what is on no host at the end."""
     found: dict[str, list[tuple[Change, str]]] = {}
+    known = frozenset(plan.hosts)
     for change in plan.changes:
-        host = host_of(change.name, plan.hosts)
+        host = host_of(change.name, known)
         found.setdefault(host, []).append((change, step_of(change.name, host)))
     hosts = sorted(found, key=lambda host: (host == NO_HOST, host))
     return {host: _host_plan(plan, host, found[host]) for host in hosts}

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import html
 import re
-import unicodedata
 
-# What turns the order of the characters around makes a line read as what it is not.
-_TURNING = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
+# Control characters except tab and line end, line separators, halves of a character; and what turns the order
+# of the characters around, which makes a line read as what it is not.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,;:()'/-]*")
 
 
 def visible(text: str) -> str:
     """The text with what cannot be seen, or turns others around, spelt out; tabs and line ends stay."""
-    text = text.replace("\r\n", "\n")
-    return "".join(_spelt(character) for character in text)
+    return _UNSEEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text.replace("\r\n", "\n"))
 
 
 def span(text: str) -> str:
@@ -26,7 +26,7 @@ def span(text: str) -> str:
     line = " ".join(visible(text).split())
     if not line:
         return "` `"
-    ticks = "`" * (_longest_run(line) + 1)
+    ticks = "`" * (longest_run(line) + 1)
     # A backtick at an end would join the fence.
     space = " " if line[0] == "`" or line[-1] == "`" else ""
     return f"{ticks}{space}{line}{space}{ticks}"
@@ -46,17 +46,10 @@ def element(text: str) -> str:
 def fence(text: str, language: str = "") -> str:
     """Lines as a fenced block, behind a fence longer than any in the text."""
     shown = visible(text)
-    ticks = "`" * max(3, _longest_run(shown) + 1)
+    ticks = "`" * max(3, longest_run(shown) + 1)
     return f"{ticks}{language}\n{shown.rstrip()}\n{ticks}"
 
 
-def _spelt(character: str) -> str:
-    if character in "\n\t":
-        return character
-    if character in _TURNING or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-        return f"<U+{ord(character):04X}>"
-    return character
-
-
-def _longest_run(text: str) -> int:
+def longest_run(text: str) -> int:
+    """The most backticks in a row."""
     return max((len(run) for run in re.findall("`+", text)), default=0)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,10 +40,11 @@ class Meaning:
     follows: bool = False
 
 
-def host_of(name: str, hosts: Sequence[str]) -> str:
-    """The host that a resource is on, by its name's beginning."""
-    fitting = [host for host in hosts if name == host or name.startswith(f"{host}-")]
-    return max(fitting, key=len, default=NO_HOST)
+def host_of(name: str, hosts: Collection[str]) -> str:
+    """The host that a resource is on: the longest that its name is or begins with, up to a hyphen."""
+    while name not in hosts and name:
+        name = name.rpartition("-")[0]
+    return name or NO_HOST
 
 
 def step_of(name: str, host: str) -> str:

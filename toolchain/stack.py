@@ -66,12 +66,18 @@ class Stack:
         self._must("pulumi", "up", "--stack", self.name, *POLICIES, *self._unasked())
         self._must(sys.executable, "-m", "components.report", self.name)
 
-    def preview(self) -> None:
-        """Shows what `up` would do. The dev stack's settings come from its lab, made where it is missing."""
+    def preview(self, comment: Path | None = None) -> None:
+        """Shows what `up` would do, and writes it into `comment` as a pull request would show it.
+
+        The dev stack's settings come from its lab, made where it is missing.
+        """
         if self.is_dev and not (state_directory(self.root) / "lab" / DEV / "stack.yaml").exists():
             self.lab_up()
         self.select()
-        self._must("pulumi", "preview", "--diff", "--stack", self.name, *POLICIES)
+        if comment is None:
+            self._must("pulumi", "preview", "--diff", "--stack", self.name, *POLICIES)
+        else:
+            self._must(sys.executable, "-m", "ci.preview", "--stack", self.name, "--comment", str(comment))
 
     def down(self, *, force: bool) -> None:
         """Takes the stack down, and dev's lab after it. `force` drops the dev stack without its hosts."""
@@ -210,13 +216,14 @@ def main(arguments: list[str], root: Path) -> int:
     parser.add_argument("--lab", default=DEV)
     parser.add_argument("--yes", action="store_true")
     parser.add_argument("--force", action="store_true")
+    parser.add_argument("--comment", type=Path, help="where `preview` writes what a pull request would show")
     options = parser.parse_args(arguments)
     stack = Stack(root, options.stack, options.lab, options.yes)
     try:
         if options.action == "up":
             stack.up()
         elif options.action == "preview":
-            stack.preview()
+            stack.preview(options.comment)
         else:
             stack.down(force=options.force)
     except CannotGoOn as reason:

@@ -1,0 +1,55 @@
+"""Which stacks a change touches."""
+
+from __future__ import annotations
+
+import pytest
+
+from ci.touched import files_named, stacks_of, touched
+
+STACKS = ("office", "staging", "prod")
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("Pulumi.prod.yaml", ("prod",)),
+        ("Pulumi.office.yaml Pulumi.staging.yaml", ("office", "staging")),
+        ("Pulumi.yaml", STACKS),
+        ("__main__.py", STACKS),
+        ("requirements.txt", STACKS),
+        ("components/scripts/firewall.sh", STACKS),
+        ("components/settings.py Pulumi.prod.yaml", STACKS),
+        ("policy/rules.py", STACKS),
+        ("hosts/staging.yaml", ("staging",)),
+        ("Pulumi.dev.yaml", ()),
+        ("README.md docs/bench.md tests/unit/test_ci_touched.py lab/hosts.py", ()),
+        ("docs/components/note.md", ()),
+        ("", ()),
+    ],
+)
+def test_a_change_touches_the_stacks_whose_preview_it_can_change(
+    changed: str, expected: tuple[str, ...]
+) -> None:
+    named = {"staging": {"hosts/staging.yaml"}}
+    assert touched(changed.split(), STACKS, named) == expected
+
+
+def test_stacks_are_those_with_a_file_and_the_last_is_prod() -> None:
+    files = [
+        "Pulumi.prod.yaml",
+        "Pulumi.yaml",
+        "Pulumi.dev.yaml",
+        "Pulumi.staging.yaml",
+        "docs/Pulumi.x.yaml",
+    ]
+    assert stacks_of(files) == ("staging", "prod"), "the lab has no hosts that a review could be about"
+
+
+def test_a_stack_names_files_anywhere_in_its_settings() -> None:
+    settings = {
+        "registry-cache:include": "hosts.yaml",
+        "registry-cache:upstreams": [{"registry": "quay.io", "caFile": "./certificates/there.pem"}],
+        "registry-cache:access": {"networks": ["203.0.113.0/24"], "port": 5000},
+    }
+    there = {"hosts.yaml", "certificates/there.pem", "README.md"}
+    assert files_named(settings, there) == {"hosts.yaml", "certificates/there.pem"}
