@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from components.adoption.facts import Firewall, Published, Registry
 
+_PORTS = "[0-9]+(?:[:-][0-9]+)?"
 _LOOPBACK = ("127.", "::1", "localhost")
 # Tables that iptables-nft keeps: nft shows them too.
 _OF_IPTABLES = re.compile(r"^(ip|ip6) (filter|nat|raw|mangle|security)$")
@@ -120,10 +121,8 @@ def _in_the_hosts_network(way: Published, firewall: Firewall) -> Exposure:
 
 def _names(rule: str, port: int) -> bool:
     """Whether a rule is for that destination port."""
-    for ports in re.findall(r"(?:--dports?|(?:tcp|th) dport) (?:\{ ?)?([0-9:,\- ]+)", rule):
-        if any(_covers(part.strip(), port) for part in ports.split(",")):
-            return True
-    return False
+    found = re.findall(rf"(?:--dports?|(?:tcp|th) dport) (?:\{{ ?)?({_PORTS}(?:, ?{_PORTS})*)", rule)
+    return any(_covers(part.strip(), port) for ports in found for part in ports.split(","))
 
 
 def _originally(rule: str, port: int) -> bool:

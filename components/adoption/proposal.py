@@ -137,7 +137,7 @@ def _consistent(
 ) -> list[_Takeover]:
     """What one stack can hold: for each registry one port, for all of them http or https, and one of each a host."""
     kept: list[_Takeover] = []
-    for one in sorted(found, key=lambda one: one.registry != "docker.io"):
+    for one in sorted(found, key=_rank):
         name = f"{one.host.name}: {one.cache.name}"
         first = kept[0] if kept else one
         same = next((other for other in kept if other.registry == one.registry), one)
@@ -183,6 +183,12 @@ def _without_occupied(
             )
     kept = [entry for entry in mirrors if entry["name"] not in occupied]
     return {**base, "mirrors": kept}, [one for one in takeovers if one.host.name not in occupied]
+
+
+def _rank(one: _Takeover) -> tuple[bool, bool, int, int]:
+    """Docker Hub's before others; of several, the one that is used most."""
+    repositories = one.data.repositories if one.data is not None else 0
+    return one.registry != "docker.io", not one.cache.running, -sum(one.cache.pulls.values()), -repositories
 
 
 def _keeps(one: _Takeover) -> bool:

@@ -171,3 +171,24 @@ def test_docker_is_installed_on_a_client_only_where_asked_for(run: Run) -> None:
 def test_the_mirrors_own_hosts_are_clients_unless_told_otherwise(run: Run) -> None:
     assert "mirror-1-mirror-client" in run().registered
     assert "mirror-1-mirror-client" not in run(mirrorsAreClients=False).registered
+
+
+def test_a_container_made_by_hand_is_stopped_only_when_all_is_ready_for_the_cache(run: Run) -> None:
+    """The place is empty between the stop and the start: whatever takes time has to be done before."""
+    replaces = [{"container": "registry-cache", "directory": "/data/docker_registry"}]
+    engine = run(mirrors=[{**host("mirror-1", 10), "replaces": replaces}])
+
+    for earlier in ("image", "configuration-docker.io", "credentials-docker.io", "docker.io-container", "firewall"):
+        assert engine.comes_after("mirror-1-replace-docker.io", f"mirror-1-{earlier}")
+    assert engine.comes_after("mirror-1-answers-docker.io", "mirror-1-replace-docker.io")
+    assert engine.comes_after("web-1-mirror-client", "mirror-1-replace-docker.io")
+    container = engine.registered["mirror-1-docker.io-container"].inputs
+    assert (container["start"], container["mustRun"]) == (False, False), "the port is still taken then"
+    mounts = {volume["containerPath"]: volume["hostPath"] for volume in container["volumes"]}
+    assert mounts["/var/lib/registry"] == "/data/docker_registry"
+
+
+def test_a_cache_that_replaces_nothing_starts_by_itself(run: Run) -> None:
+    engine = run()
+    assert "start" not in engine.registered["mirror-1-docker.io-container"].inputs
+    assert "mirror-1-replace-docker.io" not in engine.registered
