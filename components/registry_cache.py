@@ -177,7 +177,7 @@ class RegistryCache(pulumi.ComponentResource):
                 "replace_container.sh",
                 *(args.replaces, self.container_name, args.data_directory),
                 *(args.url, str(REPLACE_WITHIN_SECONDS)),
-                # Another container has to be started too. Its id is not known before, the rest of the step is.
+                # Another container must be started too. Its id is not known before, the rest of the step is.
                 stdin=pulumi.Output.concat(container.id, "\n", certificate.ca if certificate else ""),
                 parent=self,
             )

@@ -16,7 +16,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from components.adoption import exposure, facts, findings, proposal, registry_keys, stack_file, throwaway, trust
+from components.adoption import (
+    exposure,
+    facts,
+    findings,
+    proposal,
+    registry_keys,
+    stack_file,
+    throwaway,
+    trust,
+)
 from components.adoption.facts import DockerClient, Firewall, HostFacts, Published, Registry
 from components.adoption.findings import Inspected
 from components.settings import Settings
@@ -55,7 +64,7 @@ SIMPLE = Registry(
     restart="always",
     auto_remove=False,
     network="bridge",
-    published=[Published("0.0.0.0", 5000, 5000)],  # noqa: S104
+    published=[Published("0.0.0.0", 5000, 5000)],
     read_only=False,
     privileged=False,
     log_limited=True,
@@ -63,14 +72,22 @@ SIMPLE = Registry(
     swarm=None,
     ours=False,
     environment={"REGISTRY_PROXY_REMOTEURL": "https://registry-1.docker.io"},
-    settings={("proxy", "remoteurl"): "https://registry-1.docker.io", ("storage", "delete", "enabled"): "true"},
+    settings={
+        ("proxy", "remoteurl"): "https://registry-1.docker.io",
+        ("storage", "delete", "enabled"): "true",
+    },
     configuration_path="/etc/docker/registry/config.yml",
     mounts=[("/data/docker_registry", "/var/lib/registry")],
     data=[
         facts.Data("/data/docker_registry", "/var/lib/registry", "bind", "0:0", 3, 5 * 2**30, 2**39, 2**38)
     ],
 )
-SHUT = Firewall(firewalld=False, iptables=["*raw", "-A PREROUTING ! -s 10.0.0.0/8 -p tcp --dport 5000 -j DROP"], nft="", zone_ports={})
+SHUT = Firewall(
+    firewalld=False,
+    iptables=["*raw", "-A PREROUTING ! -s 10.0.0.0/8 -p tcp --dport 5000 -j DROP"],
+    nft="",
+    zone_ports={},
+)
 OPEN = Firewall(firewalld=False, iptables=[], nft="", zone_ports={})
 DOCKER = DockerClient("28.5.2", False, [], [], [], [], {}, [], {}, {})
 
@@ -93,7 +110,9 @@ def changed(**changes: Any) -> Registry:
 def with_settings(**settings: str | None) -> Registry:
     """The simple one with environment variables added."""
     environment = {**SIMPLE.environment, **settings}
-    return changed(environment=environment, settings=facts.settings_of("storage: {delete: {enabled: true}}", environment))
+    return changed(
+        environment=environment, settings=facts.settings_of("storage: {delete: {enabled: true}}", environment)
+    )
 
 
 def made_certificate(
@@ -146,13 +165,24 @@ def test_a_mirror_of_a_guide_with_firewalld_is_read_and_judged() -> None:
     host = Inspected("mirror-1", HTTP_MIRROR, recorded("firewalld-http"))
     (cache,) = host.caches
 
-    assert (cache.name, cache.upstream, cache.scheme) == ("registry-cache", "https://registry-1.docker.io", "http")
+    assert (cache.name, cache.upstream, cache.scheme) == (
+        "registry-cache",
+        "https://registry-1.docker.io",
+        "http",
+    )
     assert [way.port for way in cache.ways_in] == [5000]
     assert cache.data[0].directory == "/data/docker_registry"
     assert cache.data[0].repositories == 1
     assert list(cache.pulls) == [CLIENT], "clients are seen by their own addresses"
     assert codes(host)["registry-cache"] == {
-        *("size-limit-does-nothing", "deletion-off", "no-updates", "unpinned", "runs-as-root", "writable-root"),
+        *(
+            "size-limit-does-nothing",
+            "deletion-off",
+            "no-updates",
+            "unpinned",
+            "runs-as-root",
+            "writable-root",
+        ),
         *("log-without-limit", "secret-in-environment", "no-tls", "open-to-all", "private-images-open"),
         "rule-does-nothing",
     }
@@ -177,7 +207,9 @@ def test_what_people_run_in_other_ways_is_told_apart() -> None:
     assert found["private"] == {"not-a-cache"}
     assert {"removed-when-stopped", "data-in-volume"} <= found["local-only"]
     assert "open-to-all" not in found["local-only"], "it listens on 127.0.0.1"
-    assert registry_named(host.facts, "local-only").upstream == "https://registry-1.docker.io", "quotes are none"
+    assert registry_named(host.facts, "local-only").upstream == "https://registry-1.docker.io", (
+        "quotes are none"
+    )
     assert {"no-restart", "by-compose", "stopped"} <= found["ghcr"]
     assert {"unknown-setting", "size-limit-does-nothing", "cache-beside-deletion"} <= found["by-file"]
     assert "deletion-off" not in found["by-file"]
@@ -270,7 +302,7 @@ def test_caches_of_a_stack_are_not_judged() -> None:
 
 
 def test_no_value_of_a_secret_setting_stands_in_a_finding() -> None:
-    registry = with_settings(HTTPS_PROXY="http://***@203.0.113.3:3128", REGISTRY_PROXY_PASSWORD="hunter22")  # noqa: S106
+    registry = with_settings(HTTPS_PROXY="http://***@203.0.113.3:3128", REGISTRY_PROXY_PASSWORD="hunter22")
     for finding in findings.find([host_with(registry)]):
         assert "hunter22" not in finding.what + finding.remedy
 
@@ -376,7 +408,11 @@ CA_FILE = "/etc/docker/certs.d/203.0.113.10:5000/ca.crt"
         (SIMPLE, {"live": [HTTP_URL]}, set()),
         (SIMPLE, {"live": ["https://elsewhere.example"]}, {"other-mirror"}),
         (SIMPLE, {"live": [HTTPS_URL]}, {"wrong-scheme"}),
-        (SIMPLE, {"live": [HTTPS_URL], "insecure": ["203.0.113.10:5000"]}, {"wrong-scheme", "insecure-registry"}),
+        (
+            SIMPLE,
+            {"live": [HTTPS_URL], "insecure": ["203.0.113.10:5000"]},
+            {"wrong-scheme", "insecure-registry"},
+        ),
         (SIMPLE, {"live": [f"{HTTP_URL}/v2"]}, {"path-in-mirror"}),
         (SIMPLE, {"live": [HTTP_URL], "reached": {HTTP_URL: "000"}}, {"unreachable"}),
         (SIMPLE, {"live": [HTTP_URL], "reached": {HTTP_URL: "404"}}, {"not-a-registry"}),
@@ -495,7 +531,11 @@ def test_the_recorded_hosts_make_a_stack_that_loads(project: Path) -> None:
 
 
 def test_of_several_caches_of_one_registry_on_a_host_the_one_in_use_is_taken(project: Path) -> None:
-    base = {**BASE, "mirrors": [{"name": "mirror-1", "address": HTTP_MIRROR, "hostKey": ED25519_KEY}], "clients": []}
+    base = {
+        **BASE,
+        "mirrors": [{"name": "mirror-1", "address": HTTP_MIRROR, "hostKey": ED25519_KEY}],
+        "clients": [],
+    }
     found = proposed(Inspected("mirror-1", HTTP_MIRROR, recorded("variants")), base=base)
     settings = loaded(project, found)
 

@@ -178,7 +178,13 @@ def test_a_container_made_by_hand_is_stopped_only_when_all_is_ready_for_the_cach
     replaces = [{"container": "registry-cache", "directory": "/data/docker_registry"}]
     engine = run(mirrors=[{**host("mirror-1", 10), "replaces": replaces}])
 
-    for earlier in ("image", "configuration-docker.io", "credentials-docker.io", "docker.io-container", "firewall"):
+    for earlier in (
+        "image",
+        "configuration-docker.io",
+        "credentials-docker.io",
+        "docker.io-container",
+        "firewall",
+    ):
         assert engine.comes_after("mirror-1-replace-docker.io", f"mirror-1-{earlier}")
     assert engine.comes_after("mirror-1-answers-docker.io", "mirror-1-replace-docker.io")
     assert engine.comes_after("web-1-mirror-client", "mirror-1-replace-docker.io")

@@ -31,7 +31,11 @@ def test_a_cache_keeps_the_data_of_the_container_that_it_replaces(project: Path)
         {"container": "ghcr", "registry": "ghcr.io", "directory": volume},
         {"container": "quay", "registry": "quay.io"},
     ]
-    upstreams = [{"registry": "docker.io"}, {"registry": "ghcr.io", "port": 5001}, {"registry": "quay.io", "port": 5002}]
+    upstreams = [
+        {"registry": "docker.io"},
+        {"registry": "ghcr.io", "port": 5001},
+        {"registry": "quay.io", "port": 5002},
+    ]
     mirrors = read(SAMPLE)["mirrors"]
     assert isinstance(mirrors, list)
     second = {"name": "mirror-2", "address": "203.0.113.11", "hostKey": ED25519_KEY}
@@ -45,7 +49,9 @@ def test_a_cache_keeps_the_data_of_the_container_that_it_replaces(project: Path)
     )
 
     def directories(mirror: int) -> list[str]:
-        return [settings.data_directory(settings.mirrors[mirror], upstream) for upstream in settings.upstreams]
+        return [
+            settings.data_directory(settings.mirrors[mirror], upstream) for upstream in settings.upstreams
+        ]
 
     assert directories(0) == ["/data/docker_registry", volume, "/srv/caches/quay.io"]
     assert directories(1) == ["/srv/caches/docker.io", "/srv/caches/ghcr.io", "/srv/caches/quay.io"]

@@ -17,7 +17,6 @@ SHORT_RSA = (
 )
 
 
-
 def replacing(*entries: str, cache: str = "", upstreams: str = "{registry: docker.io}") -> str:
     """A mirror that replaces containers, each entry as in the stack file."""
     mirror = f"{{{HOST}, hostKey: {ECDSA_KEY}, replaces: [{', '.join(f'{{{entry}}}' for entry in entries)}]}}"
@@ -67,7 +66,11 @@ MISTAKES = [
     ("ssh: {jumpHost: {user: jump}}", "ssh.jumpHost.address", "is missing; add it, as in `address: "),
     # Hosts
     ("mirrors: []", "mirrors", "is missing or empty"),
-    (replacing("registry: docker.io"), "mirrors[0].replaces[0].container", "is missing; add it, as in `container: "),
+    (
+        replacing("registry: docker.io"),
+        "mirrors[0].replaces[0].container",
+        "is missing; add it, as in `container: ",
+    ),
     (replacing("container: 'a b'"), "mirrors[0].replaces[0].container", "no container is called"),
     (
         replacing("container: one", "container: one, registry: ghcr.io", upstreams=TWO_UPSTREAMS),
@@ -89,7 +92,11 @@ MISTAKES = [
         "mirrors[0].replaces[0].container",
         "docker rename registry-cache-docker.io",
     ),
-    (replacing("container: one, directory: /data"), "mirrors[0].replaces[0].directory", "which others use too"),
+    (
+        replacing("container: one, directory: /data"),
+        "mirrors[0].replaces[0].directory",
+        "which others use too",
+    ),
     (
         replacing("container: one, directory: /var/lib/docker/volumes/../x/_data"),
         "mirrors[0].replaces[0].directory",
