@@ -8,7 +8,7 @@ export STACK
 flags = $(if $(YES),--yes) $(if $(FORCE),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down shell status new-stack test lint bench reference lock
+.PHONY: help setup up preview down adopt shell status new-stack test lint bench reference lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -26,6 +26,11 @@ preview: setup ## what `make up` would change (COMMENT=file: as a pull request w
 
 down: setup ## destroy the stack; for dev remove the lab as well
 	@toolchain/run python -m toolchain.stack down $(STACK) --lab $(LAB) $(flags)
+
+adopt: setup ## look at mirrors made by hand: what is wrong, and the stack that takes them over (HOSTS="root@… …")
+	@toolchain/run python -m components.adoption $(STACK) $(if $(HOSTS),--hosts "$(HOSTS)") \
+		$(if $(KNOWN_HOSTS),--known-hosts "$(KNOWN_HOSTS)") $(if $(SSH_KEY),--key "$(SSH_KEY)") \
+		$(if $(AGENT),--agent) $(if $(OUT),--out "$(OUT)")
 
 shell: setup ## a shell in which pulumi up, preview --diff, refresh and destroy work
 	@toolchain/run "$${SHELL:-/bin/bash}"

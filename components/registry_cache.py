@@ -17,6 +17,8 @@ CERTIFICATE_FILE = "/etc/registry-cache/tls/server.pem"
 CONFIGURATION_IN_CONTAINER = "/etc/registry-cache/config.yml"
 REGISTRY_USER = "1000:1000"
 ANSWER_WITHIN_SECONDS = 60
+REPLACE_WITHIN_SECONDS = 20
+"""Meanwhile nobody serves: after it, the container that was there before does again."""
 
 
 @dataclass(frozen=True)
@@ -179,8 +181,9 @@ class RegistryCache(pulumi.ComponentResource):
                 f"replace-{slug}",
                 "replace_container.sh",
                 *(args.replaces, self.container_name, args.data_directory),
-                *(args.url, str(ANSWER_WITHIN_SECONDS), container.id),
-                stdin=certificate.ca if certificate else "",
+                *(args.url, str(REPLACE_WITHIN_SECONDS)),
+                # Another container must be started too. Its id is not known before, the rest of the step is.
+                stdin=pulumi.Output.concat(container.id, "\n", certificate.ca if certificate else ""),
                 parent=self,
             )
         self.answers = host.run(

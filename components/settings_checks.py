@@ -227,7 +227,9 @@ def _replaced(settings: Settings) -> Iterator[Problem]:
                 where = (*path, key)
                 first = firsts.setdefault(value, where)
                 if first != where:
-                    yield Problem(where, f"is {show(value)}, as is {render_path(first)}", "list it once", (first,))
+                    yield Problem(
+                        where, f"is {show(value)}, as is {render_path(first)}", "list it once", (first,)
+                    )
             if entry.registry not in served:
                 what = f"is {show(entry.registry)}, of which there is no cache"
                 yield Problem((*path, "registry"), what, f"add {entry.registry} to upstreams", upstreams)
@@ -241,7 +243,9 @@ def _replaced(settings: Settings) -> Iterator[Problem]:
 
 def _nested(settings: Settings, place: int, mirror: Mirror) -> Iterator[Problem]:
     """Each cache's directory is its own: it is given to the cache's user, and back."""
-    directories = {upstream.registry: settings.data_directory(mirror, upstream) for upstream in settings.upstreams}
+    directories = {
+        upstream.registry: settings.data_directory(mirror, upstream) for upstream in settings.upstreams
+    }
     for index, entry in enumerate(mirror.replaces):
         where = ("mirrors", place, "replaces", index, "directory")
         for registry, other in directories.items():

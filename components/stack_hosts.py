@@ -41,7 +41,9 @@ def hosts_of(stack: str, root: Path) -> StackHosts:
     settings = settings_of(stack, root)
 
     def reach(hosts: Sequence[Host]) -> dict[str, Remote]:
-        return {host.name: remote_by(host.name, login_from_anywhere(settings.ssh, host, root)) for host in hosts}
+        return {
+            host.name: remote_by(host.name, login_from_anywhere(settings.ssh, host, root)) for host in hosts
+        }
 
     mirrors = reach(settings.mirrors)
     own = mirrors if settings.mirrors_are_clients else {}

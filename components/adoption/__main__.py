@@ -75,7 +75,9 @@ def main(arguments: Sequence[str]) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make adopt")
     parser.add_argument("stack")
-    parser.add_argument("--hosts", default="", help='in place of the stack file\'s: "root@203.0.113.10 web-1:2222"')
+    parser.add_argument(
+        "--hosts", default="", help='in place of the stack file\'s: "root@203.0.113.10 web-1:2222"'
+    )
     parser.add_argument("--known-hosts", default="~/.ssh/known_hosts", help="their host keys, with --hosts")
     parser.add_argument("--key", default="~/.ssh/id_ed25519", help="the private key, with --hosts")
     parser.add_argument("--agent", action="store_true", help="the SSH agent's keys in its place")
@@ -113,7 +115,11 @@ def _by_flags(options: argparse.Namespace) -> Asked:
             missing.append(f"{address}{'' if port == 22 else f' (port {port})'}")
             continue
         entry = {"name": f"host-{index + 1}", "address": address, "hostKey": key}
-        entries.append(entry | ({"user": user} if user not in ("", "root") else {}) | ({"port": port} if port != 22 else {}))
+        entries.append(
+            entry
+            | ({"user": user} if user not in ("", "root") else {})
+            | ({"port": port} if port != 22 else {})
+        )
     if missing:
         raise Refused(
             f"{known_file} has no host key of {', '.join(missing)}, so another machine could pose as it:"
@@ -126,7 +132,7 @@ def _by_flags(options: argparse.Namespace) -> Asked:
 
 
 def _place(text: str) -> tuple[str, int]:
-    """An address and an SSH port: ``203.0.113.10``, ``web-1:2222``, ``[2001:db8::1]:22`` or ``2001:db8::1``."""
+    """Address and SSH port of ``203.0.113.10``, ``web-1:2222``, ``[2001:db8::1]:22`` or ``2001:db8::1``."""
     if text.startswith("["):
         address, _, port = text[1:].partition("]")
         port = port.removeprefix(":")
@@ -194,8 +200,8 @@ def _print(
             except FileExistsError:
                 print(f"\n{options.out} is there already and stays as it is", file=sys.stderr)
     print(
-        f"\n== Then\n`make preview STACK={options.stack}` shows each step, among them one `…-replace-…` for each"
-        f" container; `make up STACK={options.stack}` carries it out."
+        f"\n== Then\n`make preview STACK={options.stack}` shows each step, among them one `…-replace-…` for"
+        f" each container; `make up STACK={options.stack}` carries it out."
     )
 
 
@@ -216,7 +222,7 @@ def _print_verdict(text: str) -> None:
 
 
 def _fetch_line(fetch: Fetch, asked: Asked) -> str:
-    host, remote = asked.hosts[fetch.host]
+    remote = asked.hosts[fetch.host][1]
     order = shlex.join([*(["sudo", "-n"] if remote.sudo else []), "cat", fetch.path])
     ssh = shlex.join(["ssh", *remote.options, remote.destination, order])
     mask = "077" if fetch.secret else "022"
@@ -228,7 +234,7 @@ def _yaml_of(file: Path) -> dict[str, Any]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Refused(
-            f"there is no {file.name}: name the hosts, as in HOSTS=\"root@203.0.113.10 root@203.0.113.21\""
+            f'there is no {file.name}: name the hosts, as in HOSTS="root@203.0.113.10 root@203.0.113.21"'
         ) from None
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise Refused(f"{file.name} cannot be read: {type(error).__name__}") from None

@@ -1,8 +1,8 @@
 """Who reaches a published port: which rules limit it, and which look as if they did.
 
-Docker publishes a port by DNAT before the INPUT chain, so that neither an INPUT rule nor a zone of firewalld opens
-or shuts it (docs/adr/0001). What does: the raw and mangle tables' PREROUTING, what stands before Docker's own
-chains in FORWARD, DOCKER-USER above all, and nftables chains hooked in there.
+Docker publishes a port by DNAT before the INPUT chain, so that neither an INPUT rule nor a zone of firewalld
+opens or shuts it (docs/adr/0001). What does: the raw and mangle tables' PREROUTING, what stands before
+Docker's own chains in FORWARD, DOCKER-USER above all, and nftables chains hooked in there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from components.adoption.facts import Firewall, Published, Registry
 
+_PORTS = "[0-9]+(?:[:-][0-9]+)?"
 _LOOPBACK = ("127.", "::1", "localhost")
 # Tables that iptables-nft keeps: nft shows them too.
 _OF_IPTABLES = re.compile(r"^(ip|ip6) (filter|nat|raw|mangle|security)$")
@@ -20,7 +21,7 @@ _OF_IPTABLES = re.compile(r"^(ip|ip6) (filter|nat|raw|mangle|security)$")
 
 @dataclass(frozen=True)
 class Exposure:
-    """Whether anybody who reaches the host reaches the port; if not, by what. And the rules that do nothing."""
+    """Whether whoever reaches the host reaches the port; if not, by what. And the rules that do nothing."""
 
     open: bool
     limited_by: str = ""
@@ -64,7 +65,10 @@ def _before_docker(way: Published, firewall: Firewall) -> tuple[list[str], list[
             if drops and _names(rule, way.port):
                 limits.append(f"{table} PREROUTING: {rule}")
         elif table == "filter" and chain in ("DOCKER-USER", "FORWARD"):
-            if re.fullmatch(r"-A \S+ -j (RETURN|ACCEPT|DOCKER\S*)", rule) and "DOCKER-USER" not in rule.split()[2:]:
+            if (
+                re.fullmatch(r"-A \S+ -j (RETURN|ACCEPT|DOCKER\S*)", rule)
+                and "DOCKER-USER" not in rule.split()[2:]
+            ):
                 let_pass.add(chain)
             elif drops and (_names(rule, way.inner) or _originally(rule, way.port) or _no_port(rule)):
                 # A bare REJECT at the end of FORWARD comes after Docker's own rules.
@@ -106,7 +110,9 @@ def _in_the_hosts_network(way: Published, firewall: Firewall) -> Exposure:
             for zone, ports in firewall.zone_ports.items()
             if any(_covers(port.partition("/")[0], way.port) for port in ports)
         ]
-        return Exposure(open=bool(opened), limited_by="" if opened else "no zone of firewalld opens it to everyone")
+        return Exposure(
+            open=bool(opened), limited_by="" if opened else "no zone of firewalld opens it to everyone"
+        )
     for table, rule in _tables(firewall.iptables):
         if table != "filter" or rule.split()[1] != "INPUT":
             continue
@@ -120,10 +126,8 @@ def _in_the_hosts_network(way: Published, firewall: Firewall) -> Exposure:
 
 def _names(rule: str, port: int) -> bool:
     """Whether a rule is for that destination port."""
-    for ports in re.findall(r"(?:--dports?|(?:tcp|th) dport) (?:\{ ?)?([0-9:,\- ]+)", rule):
-        if any(_covers(part.strip(), port) for part in ports.split(",")):
-            return True
-    return False
+    found = re.findall(rf"(?:--dports?|(?:tcp|th) dport) (?:\{{ ?)?({_PORTS}(?:, ?{_PORTS})*)", rule)
+    return any(_covers(part.strip(), port) for ports in found for part in ports.split(","))
 
 
 def _originally(rule: str, port: int) -> bool:

@@ -120,7 +120,7 @@ class Registry:
         """The host's ports that lead to it."""
         if self.network == "host":
             host = (self.settings.get(("http", "addr")) or "").strip("\"'").rpartition(":")[0]
-            return [Published(host or "0.0.0.0", self.inner_port, self.inner_port)]  # noqa: S104
+            return [Published(host or "0.0.0.0", self.inner_port, self.inner_port)]
         return [way for way in self.published if way.inner == self.inner_port]
 
     @property
@@ -159,7 +159,7 @@ class Firewall:
 
 @dataclass(frozen=True)
 class DockerClient:
-    """How a host's Docker finds mirrors. ``reached`` has for each live mirror the HTTP status, 000 for none."""
+    """How a host's Docker finds mirrors. ``reached`` has the HTTP status of each live one, 000 for none."""
 
     version: str
     containerd_store: bool
@@ -313,7 +313,7 @@ def settings_of(
 
 def _published(ports: Mapping[str, Any]) -> Sequence[Published]:
     return [
-        Published(binding.get("HostIp") or "0.0.0.0", int(binding["HostPort"]), int(inner.split("/")[0]))  # noqa: S104
+        Published(binding.get("HostIp") or "0.0.0.0", int(binding["HostPort"]), int(inner.split("/")[0]))
         for inner, bindings in ports.items()
         for binding in bindings or []
         if (binding.get("HostPort") or "").isdigit()

@@ -20,7 +20,7 @@ _OPEN_NAME = re.compile(r"^(REGISTRY_HTTP_TLS_|REGISTRY_AUTH_TOKEN_(REALM|SERVIC
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong. ``code`` tells its kind, ``remedy`` what the takeover or a person does about it."""
+    """One thing that is wrong: its kind, and what the takeover or a person does about it."""
 
     host: str
     code: str
@@ -50,7 +50,12 @@ def find(hosts: Sequence[Inspected]) -> list[Finding]:
             if not registry.ours:
                 found += _registry(host, registry)
         found += [
-            Finding(host.name, "not-docker", f"{other} serves as a registry", "it stays as it is: stop it yourself")
+            Finding(
+                host.name,
+                "not-docker",
+                f"{other} serves as a registry",
+                "it stays as it is: stop it yourself",
+            )
             for other in host.facts.other_registries
         ]
     if any(host.caches for host in hosts):
@@ -65,7 +70,9 @@ def _registry(host: Inspected, registry: Registry) -> Iterator[Finding]:
 
     if registry.upstream is None:
         yield finding(
-            "not-a-cache", "a registry of its own, not a cache: it has no proxy.remoteurl", "it stays as it is"
+            "not-a-cache",
+            "a registry of its own, not a cache: it has no proxy.remoteurl",
+            "it stays as it is",
         )
         return
     for parts in (
@@ -98,7 +105,7 @@ def _settings(registry: Registry) -> Iterator[Judgement]:
         if path[0] == "storage" and _ABOUT_SIZE.search(path[-1]):
             yield (
                 "size-limit-does-nothing",
-                f"{name} does nothing: no registry has a size limit, and its data grows until the disk is full",
+                f"{name} does nothing: no registry has a size limit, and data grows until the disk is full",
                 "cache.limit of the stack is one that holds",
             )
         elif path[-1] == "blobdescriptors":
@@ -171,7 +178,11 @@ def _survival(registry: Registry) -> Iterator[Judgement]:
             "it is not taken over; start it again without --rm, or stop it yourself",
         )
     elif registry.restart == "no":
-        yield "no-restart", "it has no restart policy: after a reboot it is gone", "the cache starts with Docker"
+        yield (
+            "no-restart",
+            "it has no restart policy: after a reboot it is gone",
+            "the cache starts with Docker",
+        )
     if registry.compose:
         yield (
             "by-compose",
@@ -217,8 +228,8 @@ def _storage(registry: Registry) -> Iterator[Judgement]:
     elif data is not None and data.kind == "volume":
         yield (
             "data-in-volume",
-            f"its data is in a volume of Docker's ({data.directory}), which `docker volume prune -a` may remove"
-            " once that container is gone",
+            f"its data is in a volume of Docker's ({data.directory}), which `docker volume prune -a` may"
+            " remove once that container is gone",
             "it is used in place: keep the stopped container",
         )
     if data is not None and data.size and data.free is not None and data.free < DISK_LOW * data.size:
@@ -291,7 +302,11 @@ def _ways_in(host: Inspected, registry: Registry) -> Iterator[Judgement]:
                     "access.networks limits it",
                 )
         for rule in seen.unreached:
-            yield "rule-never-reached", f"{rule} stands after one that lets all pass", "access.networks limits it"
+            yield (
+                "rule-never-reached",
+                f"{rule} stands after one that lets all pass",
+                "access.networks limits it",
+            )
     for rule in idle:
         yield (
             "rule-does-nothing",
@@ -314,7 +329,9 @@ def _client(host: Inspected, hosts: Sequence[Inspected]) -> Iterator[Finding]:
     known = {url: target(url, client, hosts) for url in urls}
     if not urls:
         yield finding(
-            "no-mirror", "its Docker has no mirror: it pulls from Docker Hub", "the stack's clients are given one"
+            "no-mirror",
+            "its Docker has no mirror: it pulls from Docker Hub",
+            "the stack's clients are given one",
         )
     elif not any(known.values()):
         yield finding(
@@ -325,12 +342,14 @@ def _client(host: Inspected, hosts: Sequence[Inspected]) -> Iterator[Finding]:
     for url in client.configured:
         if url not in client.live and f"{url}/" not in client.live:
             yield finding(
-                "not-reloaded", f"daemon.json has {url}, and the running Docker does not", "`up` reloads Docker"
+                "not-reloaded",
+                f"daemon.json has {url}, and the running Docker does not",
+                "`up` reloads Docker",
             )
     if any(argument.startswith("--registry-mirror") for argument in client.arguments):
         yield finding(
             "mirror-on-command-line",
-            "dockerd has --registry-mirror on its command line, and would not start with mirrors in daemon.json",
+            "dockerd has --registry-mirror on its command line, and does not start with more in daemon.json",
             "take it out of the service's command line before `up`, which else stops there",
         )
     for url, cache in known.items():
@@ -346,18 +365,34 @@ def _way(
     status = client.reached.get(url, "")
     insecure = place in client.insecure
     if parts.path.strip("/"):
-        yield "path-in-mirror", f"{url} has a path, which Docker refuses in a mirror", "`up` writes it without"
+        yield (
+            "path-in-mirror",
+            f"{url} has a path, which Docker refuses in a mirror",
+            "`up` writes it without",
+        )
     if cache is not None and cache[1].scheme != parts.scheme:
         yield (
             "wrong-scheme",
             f"{url}: {cache[1].name} speaks {cache[1].scheme}"
-            + (", which works here only since it is an insecure registry" if insecure else ", so Docker goes past it"),
+            + (
+                ", which works here only since it is an insecure registry"
+                if insecure
+                else ", so Docker goes past it"
+            ),
             "`up` writes the right address",
         )
     elif status == "000":
-        yield "unreachable", f"{url} does not answer here", "`up` proves each client's way, or fails and says why"
+        yield (
+            "unreachable",
+            f"{url} does not answer here",
+            "`up` proves each client's way, or fails and says why",
+        )
     elif status and status not in ("200", "401"):
-        yield "not-a-registry", f"{url} answers {status}, not as a registry does", "see what is at that address"
+        yield (
+            "not-a-registry",
+            f"{url} answers {status}, not as a registry does",
+            "see what is at that address",
+        )
     if insecure:
         yield (
             "insecure-registry",
@@ -391,9 +426,7 @@ def mirrors_of(client: DockerClient) -> Sequence[str]:
     return client.live or client.configured
 
 
-def target(
-    url: str, client: DockerClient, hosts: Sequence[Inspected]
-) -> tuple[Inspected, Registry] | None:
+def target(url: str, client: DockerClient, hosts: Sequence[Inspected]) -> tuple[Inspected, Registry] | None:
     """The hand-made cache that a mirror's URL leads to, of those seen."""
     parts = urlsplit(url)
     try:

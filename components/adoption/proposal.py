@@ -57,8 +57,8 @@ def propose(
 ) -> Proposal | None:
     """Return the stack, or None where no host has a hand-made cache that can be taken over.
 
-    ``base`` are the stack's sections so far, its mirrors and clients among them; what the takeover needs is set
-    in them, the rest stays. ``clients_of`` names hosts that are to be clients only.
+    ``base`` are the stack's sections so far, its mirrors and clients among them; what the takeover needs is
+    set in them, the rest stays. ``clients_of`` names hosts that are to be clients only.
     """
     left_out: list[str] = []
     staying: list[tuple[Inspected, Registry]] = []
@@ -121,7 +121,7 @@ def registry_of(cache: Registry, hosts: Sequence[Inspected]) -> str:
     place = upstream.netloc.rpartition("@")[2].lower()
     if place in HUB_HOSTS:
         return "docker.io"
-    # A mirror of Docker Hub as upstream: its clients have the cache among their mirrors, which are for the Hub.
+    # A mirror of Docker Hub as upstream: clients have the cache among their mirrors, which are for the Hub.
     used = any(
         found is not None and found[1] is cache
         for host in hosts
@@ -135,9 +135,9 @@ def registry_of(cache: Registry, hosts: Sequence[Inspected]) -> str:
 def _consistent(
     found: list[_Takeover], left_out: list[str], staying: list[tuple[Inspected, Registry]]
 ) -> list[_Takeover]:
-    """What one stack can hold: for each registry one port, for all of them http or https, and one of each a host."""
+    """What one stack can hold: a port for each registry, http or https for all, and one of each on a host."""
     kept: list[_Takeover] = []
-    for one in sorted(found, key=lambda one: one.registry != "docker.io"):
+    for one in sorted(found, key=_rank):
         name = f"{one.host.name}: {one.cache.name}"
         first = kept[0] if kept else one
         same = next((other for other in kept if other.registry == one.registry), one)
@@ -175,14 +175,20 @@ def _without_occupied(
         if cache.running and any(way.port in ports for way in cache.ways_in)
     }
     mirrors = base.get("mirrors", [])
-    for entry in mirrors:
-        if entry["name"] in occupied:
-            left_out.append(
-                f"{entry['name']} is no mirror of this stack, as {occupied[entry['name']]} goes on there at a port"
-                " that the stack's cache would need"
-            )
+    left_out += [
+        f"{entry['name']} is no mirror of this stack, as {occupied[entry['name']]} goes on there at a port"
+        " that the stack's cache would need"
+        for entry in mirrors
+        if entry["name"] in occupied
+    ]
     kept = [entry for entry in mirrors if entry["name"] not in occupied]
     return {**base, "mirrors": kept}, [one for one in takeovers if one.host.name not in occupied]
+
+
+def _rank(one: _Takeover) -> tuple[bool, bool, int, int]:
+    """Docker Hub's before others; of several, the one that is used most."""
+    repositories = one.data.repositories if one.data is not None else 0
+    return one.registry != "docker.io", not one.cache.running, -sum(one.cache.pulls.values()), -repositories
 
 
 def _keeps(one: _Takeover) -> bool:
@@ -218,8 +224,8 @@ def _upstreams(
             index = given.index(entry)
             order = f"pulumi config set --secret --path 'registry-cache:upstreams[{index}].password'"
             before.append(
-                f"{one.cache.name} logs in to {one.registry}: add its username to upstreams[{index}], and set a"
-                f" password (better: a new read-only token) by `{order}` in `make shell`"
+                f"{one.cache.name} logs in to {one.registry}: add its username to upstreams[{index}], and set"
+                f" a password (better: a new read-only token) by `{order}` in `make shell`"
             )
     if "docker.io" not in by_registry:
         taken = {entry.get("port") for entry in given}
@@ -237,8 +243,8 @@ def _mirrors(
 ) -> list[dict[str, Any]]:
     notes = reasons.setdefault("mirrors", [])
     notes.append(
-        "`up` stops the containers under `replaces` when the caches are ready to start, and `destroy` starts them"
-        " again: leave them there, stopped."
+        "`up` stops the containers under `replaces` when the caches are ready to start, and `destroy` starts"
+        " them again: leave them there, stopped."
     )
     notes.append("The caches go on with the data in `directory`; its owner becomes 1000:1000.")
     entries = []
@@ -252,8 +258,9 @@ def _mirrors(
             directory = one.data.directory if one.data is not None else None
             if directory is not None and one.data is not None and one.data.beside:
                 notes.append(
-                    f"{directory} on {one.host.name} has other things in it ({', '.join(one.data.beside[:5])}):"
-                    " they would be given to 1000:1000 too. Move them elsewhere first."
+                    f"{directory} on {one.host.name} has other things in it"
+                    f" ({', '.join(one.data.beside[:5])}): they would be"
+                    " given to 1000:1000 too. Move them elsewhere first."
                 )
             if directory is None:
                 notes.append(f"{one.cache.name} has its data in the container: the cache begins empty.")
@@ -400,8 +407,8 @@ def _cache(
         if size:
             cache["limit"] = size
             reasons.setdefault("cache", []).append(
-                "A limit that holds. Yours to choose: this is what is there now and half as much again, or what"
-                " the file system has."
+                "A limit that holds. Yours to choose: this is what is there now and half as much again, or"
+                " what the file system has."
             )
     return cache
 
@@ -440,12 +447,11 @@ def _proxy(takeovers: Sequence[_Takeover], before: list[str]) -> dict[str, Any]:
                 continue
             if "//***@" in value:
                 before.append(
-                    f"{one.cache.name} reaches its upstream through a proxy with a login ({name}): the stack takes"
-                    " no login in a proxy's address, so let that proxy know the mirror by its address"
+                    f"{one.cache.name} reaches its upstream through a proxy with a login ({name}): the stack"
+                    " takes no login in a proxy's address, so let that proxy know the mirror by its address"
                 )
-                value = value.replace("//***@", "//")
             if key is not None:
-                proxy.setdefault(key, value)
+                proxy.setdefault(key, value.replace("//***@", "//"))
             else:
                 exceptions = [part.strip() for part in value.split(",") if part.strip()]
                 proxy.setdefault("noProxy", exceptions)

@@ -41,9 +41,7 @@ def _about(host: Inspected, registry: Registry) -> str:
         return f"container {registry.name}: of a stack already"
     upstream = f"a cache of {registry.upstream}" if registry.upstream else "a registry of its own"
     address = f"[{host.address}]" if ":" in host.address else host.address
-    ways = ", ".join(
-        dict.fromkeys(f"{registry.scheme}://{address}:{way.port}" for way in registry.ways_in)
-    )
+    ways = ", ".join(dict.fromkeys(f"{registry.scheme}://{address}:{way.port}" for way in registry.ways_in))
     state = "" if registry.running else ", stopped"
     data = "; ".join(_data(one) for one in registry.data)
     pulled = f"; {len(registry.pulls)} addresses pulled lately" if registry.pulls else ""
@@ -65,5 +63,10 @@ def _size(count: int) -> str:
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:
     return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+        break_long_words=False,
     )

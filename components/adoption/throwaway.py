@@ -21,7 +21,7 @@ FILES = ("certificateFile", "privateKeyFile", "caFile")
 def files_in_place_of_missing(
     sections: Mapping[str, Any], root: Path
 ) -> Iterator[tuple[Mapping[str, Any], list[str]]]:
-    """Give the sections with a certificate made up here in place of the missing files, and those files' names.
+    """Give the sections with a certificate made up here in place of missing files, and those files' names.
 
     All of them are replaced where one is missing, as they must fit each other.
     """

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Starts a cache in the place of a container that somebody started by hand: that one is stopped and kept, with
 # its restart policy on record, and serves again where the cache does not answer, and after a destroy.
-# Standard input: the CA, or nothing.
+# Standard input: the id of the cache's container, then the CA, or nothing.
 # apply OTHER OURS DATA URL SECONDS
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
@@ -64,6 +64,7 @@ case $action in
   apply)
     ca=$(mktemp)
     trap 'rm -f "$ca"' EXIT
+    read -r _
     cat >"$ca"
     keep_undo "$other" "$ours" "$data" "$url" "$seconds"
     stopped=''

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.pulumi_project import Project
+from tests.pulumi_project import STACK, Project
 from tests.unit.settings_sample import SAMPLE, make_home, read
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -48,3 +49,18 @@ def test_the_first_preview_shows_in_full_what_will_be_written_and_nothing_secret
     ):
         assert line in text, f"{line!r} is to be seen in the preview"
     assert "PRIVATE KEY" not in text
+
+
+def test_the_preview_shows_which_container_gives_its_place_to_a_cache(project: Project) -> None:
+    """A person is to know beforehand, though the cache's own container is not known yet."""
+    raw = read(SAMPLE)
+    mirrors = raw["mirrors"]
+    assert isinstance(mirrors, list)
+    mirrors[0]["replaces"] = [{"container": "by-hand", "directory": "/srv/images"}]
+    stack = yaml.safe_load((project.directory / f"Pulumi.{STACK}.yaml").read_text())["config"]
+    project.configure({**stack, "registry-cache:mirrors": mirrors, "registry-cache:tls": {"mode": "off"}})
+
+    text = project.preview().text
+
+    line = next(line for line in text.splitlines() if "replace_container.sh" in line)
+    assert " apply by-hand registry-cache-docker.io /srv/images " in line

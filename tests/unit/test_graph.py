@@ -245,3 +245,30 @@ def test_containerds_image_store_is_told_of_the_caches_of_every_registry(run: Ru
     command = run(upstreams=UPSTREAMS).registered["web-1-mirror-client"].inputs["create"]
     for line in ("==== docker.io", "==== ghcr.io", '[host."https://203.0.113.10:5001"]'):
         assert line in command
+
+
+def test_a_container_made_by_hand_is_stopped_only_when_all_is_ready_for_the_cache(run: Run) -> None:
+    """The place is empty between the stop and the start: whatever takes time has to be done before."""
+    replaces = [{"container": "registry-cache", "directory": "/data/docker_registry"}]
+    engine = run(mirrors=[{**host("mirror-1", 10), "replaces": replaces}])
+
+    for earlier in (
+        "image",
+        "configuration-docker.io",
+        "credentials-docker.io",
+        "docker.io-container",
+        "firewall",
+    ):
+        assert engine.comes_after("mirror-1-replace-docker.io", f"mirror-1-{earlier}")
+    assert engine.comes_after("mirror-1-answers-docker.io", "mirror-1-replace-docker.io")
+    assert engine.comes_after("web-1-mirror-client", "mirror-1-replace-docker.io")
+    container = engine.registered["mirror-1-docker.io-container"].inputs
+    assert (container["start"], container["mustRun"]) == (False, False), "the port is still taken then"
+    mounts = {volume["containerPath"]: volume["hostPath"] for volume in container["volumes"]}
+    assert mounts["/var/lib/registry"] == "/data/docker_registry"
+
+
+def test_a_cache_that_replaces_nothing_starts_by_itself(run: Run) -> None:
+    engine = run()
+    assert "start" not in engine.registered["mirror-1-docker.io-container"].inputs
+    assert "mirror-1-replace-docker.io" not in engine.registered

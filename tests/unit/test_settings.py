@@ -24,6 +24,41 @@ def message(caught: pytest.ExceptionInfo[SettingsError]) -> str:
     return str(caught.value)
 
 
+def test_a_cache_keeps_the_data_of_the_container_that_it_replaces(project: Path) -> None:
+    volume = "/var/lib/docker/volumes/registry-cache/_data"
+    replaces = [
+        {"container": "registry-cache", "directory": "/data/docker_registry"},
+        {"container": "ghcr", "registry": "ghcr.io", "directory": volume},
+        {"container": "quay", "registry": "quay.io"},
+    ]
+    upstreams = [
+        {"registry": "docker.io"},
+        {"registry": "ghcr.io", "port": 5001},
+        {"registry": "quay.io", "port": 5002},
+    ]
+    mirrors = read(SAMPLE)["mirrors"]
+    assert isinstance(mirrors, list)
+    second = {"name": "mirror-2", "address": "203.0.113.11", "hostKey": ED25519_KEY}
+    settings = load(
+        project,
+        {
+            "mirrors": [{**mirrors[0], "replaces": replaces}, second],
+            "upstreams": upstreams,
+            "cache": {"directory": "/srv/caches"},
+        },
+    )
+
+    def directories(mirror: int) -> list[str]:
+        return [
+            settings.data_directory(settings.mirrors[mirror], upstream) for upstream in settings.upstreams
+        ]
+
+    assert directories(0) == ["/data/docker_registry", volume, "/srv/caches/quay.io"]
+    assert directories(1) == ["/srv/caches/docker.io", "/srv/caches/ghcr.io", "/srv/caches/quay.io"]
+    assert settings.replaced(settings.mirrors[0], settings.upstreams[1]) == settings.mirrors[0].replaces[1]
+    assert settings.replaced(settings.mirrors[1], settings.upstreams[1]) is None
+
+
 def test_all_but_hosts_and_networks_has_a_default(project: Path, user_home: Path) -> None:
     settings = load(project, leave_out="ssh")
     assert (settings.mirrors[0].user, settings.mirrors[0].port) == ("root", 22)

@@ -16,6 +16,16 @@ SHORT_RSA = (
     "W1iQ5mLsB9Q9VxkUZ0r4cBq3ZV"
 )
 
+
+def replacing(*entries: str, cache: str = "", upstreams: str = "{registry: docker.io}") -> str:
+    """A mirror that replaces containers, each entry as in the stack file."""
+    mirror = f"{{{HOST}, hostKey: {ECDSA_KEY}, replaces: [{', '.join(f'{{{entry}}}' for entry in entries)}]}}"
+    return f"mirrors: [{mirror}]\nupstreams: [{upstreams}]\n{cache}"
+
+
+IN_DATA = "container: one, directory: /data/docker_registry"
+TWO_UPSTREAMS = "{registry: docker.io}, {registry: ghcr.io, port: 5001}"
+
 # What replaces keys of the sample; the path of the mistake; a part of what is said about it.
 MISTAKES = [
     # Keys
@@ -56,6 +66,47 @@ MISTAKES = [
     ("ssh: {jumpHost: {user: jump}}", "ssh.jumpHost.address", "is missing; add it, as in `address: "),
     # Hosts
     ("mirrors: []", "mirrors", "is missing or empty"),
+    (
+        replacing("registry: docker.io"),
+        "mirrors[0].replaces[0].container",
+        "is missing; add it, as in `container: ",
+    ),
+    (replacing("container: 'a b'"), "mirrors[0].replaces[0].container", "no container is called"),
+    (
+        replacing("container: one", "container: one, registry: ghcr.io", upstreams=TWO_UPSTREAMS),
+        "mirrors[0].replaces[1].container",
+        "as is mirrors[0].replaces[0].container",
+    ),
+    (
+        replacing("container: one", "container: two"),
+        "mirrors[0].replaces[1].registry",
+        "as is mirrors[0].replaces[0].registry",
+    ),
+    (
+        replacing("container: one, registry: ghcr.io"),
+        "mirrors[0].replaces[0].registry",
+        "of which there is no cache; add ghcr.io to upstreams",
+    ),
+    (
+        replacing("container: registry-cache-docker.io"),
+        "mirrors[0].replaces[0].container",
+        "docker rename registry-cache-docker.io",
+    ),
+    (
+        replacing("container: one, directory: /data"),
+        "mirrors[0].replaces[0].directory",
+        "which others use too",
+    ),
+    (
+        replacing("container: one, directory: /var/lib/docker/volumes/../x/_data"),
+        "mirrors[0].replaces[0].directory",
+        "without ..",
+    ),
+    (
+        replacing(IN_DATA, upstreams=TWO_UPSTREAMS),
+        "mirrors[0].replaces[0].directory",
+        "the cache of ghcr.io has /data/docker_registry/ghcr.io; set cache.directory to a place beside it",
+    ),
     (f"clients: [{{address: 203.0.113.21, hostKey: {ECDSA_KEY}}}]", "clients[0].name", "is missing"),
     (
         f"clients: [{{name: web_1, address: 203.0.113.21, hostKey: {ECDSA_KEY}}}]",
