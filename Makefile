@@ -8,7 +8,7 @@ export STACK
 flags = $(if $(YES),--yes) $(if $(FORCE),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down shell test lint bench lock
+.PHONY: help setup up preview down shell test lint bench lock collect
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -38,6 +38,9 @@ lint: setup ## ruff, mypy, shellcheck, secrets
 
 bench: setup ## the table of times, beside Ansible and pyinfra
 	@toolchain/run python -m tests.bench
+
+collect: setup ## let go now of what the caches need not keep; a line a mirror
+	@toolchain/run python -m components.collect $(STACK)
 
 lock: setup ## pin the Python packages anew, after a change of a requirements .in file
 	@toolchain/run toolchain/lock.sh

@@ -1,7 +1,7 @@
 """`python3 -m collector watch|now`: one run under systemd (components/scripts/collect.sh).
 
-`watch` looks at the caches for a minute and acts where it has to; systemd starts the next one. `now` does all
-there is to do once. One runs at a time: `now` asks a watching one to end.
+`watch` looks at the caches for a minute and acts where it has to; systemd starts the next one. `now` does
+all there is to do once. One runs at a time: `now` asks a watching one to end.
 """
 
 import argparse
@@ -21,12 +21,13 @@ NOTICE, ERROR = 5, 3
 
 
 class Turn:
-    """Whose turn it is. Who wants to run holds `turn` while it waits for `lock`, and so shows that it waits."""
+    """Whose turn it is. Who wants to run holds `turn` while waiting for `lock`, and so shows that it waits."""
 
     def __init__(self, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
-        self._turn: IO[str] = open(os.path.join(folder, "turn"), "a")
-        self._lock: IO[str] = open(os.path.join(folder, "lock"), "a")
+        # Open as long as the process lives: closed, a file is not locked.
+        self._turn: IO[str] = open(os.path.join(folder, "turn"), "a")  # noqa: SIM115
+        self._lock: IO[str] = open(os.path.join(folder, "lock"), "a")  # noqa: SIM115
 
     def take(self) -> None:
         """Waits until nobody else runs. Ends with the process."""
@@ -60,7 +61,9 @@ def main(arguments: List[str]) -> int:
     turn = Turn(options.state)
     turn.take()
     places = Places(
-        os.path.join(options.state, "usage.db"), options.metrics, os.path.join(options.metrics, "upstreams.json")
+        os.path.join(options.state, "usage.db"),
+        options.metrics,
+        os.path.join(options.metrics, "upstreams.json"),
     )
     try:
         with open(options.settings) as stream:

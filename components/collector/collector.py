@@ -301,7 +301,9 @@ class Collector:
         self._reported = time.monotonic()
         for cache in self.caches:
             cache.read_log()
-            self._pulls += [(at, cache.name, client, repository) for at, client, repository in cache.ledger.new_pulls]
+            self._pulls += [
+                (at, cache.name, client, repository) for at, client, repository in cache.ledger.new_pulls
+            ]
             self._usage.keep(cache.ledger)
             self._usage.keep_folders(cache.name, cache.folders)
             if cache.log is not None and cache.log.position is not None:
@@ -322,7 +324,9 @@ class Collector:
 
     def line(self) -> str:
         """What the run did, in one line."""
-        return report.line(self._run(time.time()), self.removed, self._settings.limit, self.stuck, self._worked)
+        return report.line(
+            self._run(time.time()), self.removed, self._settings.limit, self.stuck, self._worked
+        )
 
     def _need(self) -> Need:
         settings = self._settings
@@ -425,7 +429,8 @@ class Collector:
     def _sample(self, now: float) -> None:
         self._sampled = now
         rows: List[Sample] = [
-            (int(now), cache.name, cache.bytes, *report.totals(cache.ledger.counters)) for cache in self.caches
+            (int(now), cache.name, cache.bytes, *report.totals(cache.ledger.counters))
+            for cache in self.caches
         ]
         self._samples += rows
         self._usage.add_samples(rows)
@@ -447,7 +452,10 @@ class Collector:
         proofs: Dict[str, float] = {}
         for cache in self.caches:
             for address, client in cache.ledger.clients.items():
-                clients.setdefault(address, {})[cache.name] = {"last": client.last, "requests": client.requests}
+                clients.setdefault(address, {})[cache.name] = {
+                    "last": client.last,
+                    "requests": client.requests,
+                }
             for name, at in cache.ledger.proofs.items():
                 proofs[name] = max(proofs.get(name, 0.0), at)
         return {

@@ -126,7 +126,9 @@ def choose(contents: Iterable[Content], need: Need) -> List[Chosen]:
     return chosen
 
 
-def expired(contents: Iterable[Content], ttl_before: Optional[float], idle_before: Optional[float]) -> List[Chosen]:
+def expired(
+    contents: Iterable[Content], ttl_before: Optional[float], idle_before: Optional[float]
+) -> List[Chosen]:
     """What came before `ttl_before`, and what has no tag and was last used before `idle_before`."""
     chosen = []
     for content in contents:

@@ -15,7 +15,11 @@ KEPT_PULLS = 5000
 KEPT_SECONDS = 48 * 3600.0
 HIT, MISS, ERROR = "hit", "miss", "error"
 COUNTERS = (
-    tuple(f"{kind}.{result}" for kind in (registry_log.BLOB, registry_log.MANIFEST) for result in (HIT, MISS, ERROR))
+    tuple(
+        f"{kind}.{result}"
+        for kind in (registry_log.BLOB, registry_log.MANIFEST)
+        for result in (HIT, MISS, ERROR)
+    )
     + ("served", "fetched")
     + tuple(f"error.{kind}" for kind in registry_log.ERRORS)
 )

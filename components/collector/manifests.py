@@ -4,7 +4,7 @@ import json
 from typing import Any, List, NamedTuple, Optional, Tuple
 
 INDEX, MANIFEST, BLOB = 0, 1, 2
-"""Kinds of content, in the order in which they go where all else is equal: what names before what is named."""
+"""Kinds of content, in the order in which they go where all else is equal: who names before who is named."""
 
 
 class Manifest(NamedTuple):

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Pace(NamedTuple):
-    """How fast data grows (bytes a second), and how long it takes from seeing that to having freed (seconds)."""
+    """How fast data grows (bytes a second), and how long freeing takes from seeing that on (seconds)."""
 
     growth: float
     reaction: float

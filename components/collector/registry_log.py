@@ -31,7 +31,7 @@ RATE_LIMITED, UNAUTHORIZED, UNREACHABLE, TLS, SERVER_ERROR, OTHER = (
 )
 ERRORS = (RATE_LIMITED, UNAUTHORIZED, UNREACHABLE, TLS, SERVER_ERROR, OTHER)
 _UPSTREAM = (
-    (RATE_LIMITED, re.compile(r"toomanyrequests|too many requests|(?:HTTP|status:?) 429", re.I)),
+    (RATE_LIMITED, re.compile(r"toomanyrequests|too many requests|(?:HTTP|status:?) 429", re.IGNORECASE)),
     (TLS, re.compile(r"x509: |tls: ")),
     (
         UNREACHABLE,
@@ -40,8 +40,11 @@ _UPSTREAM = (
             r" host|TLS handshake timeout|deadline exceeded|Client\.Timeout"
         ),
     ),
-    (UNAUTHORIZED, re.compile(r"unauthorized|denied|authentication required|(?:HTTP|status:?) 40[13]", re.I)),
-    (SERVER_ERROR, re.compile(r"(?:HTTP|HTTP status:?|status:?|status code:?) 5\d\d", re.I)),
+    (
+        UNAUTHORIZED,
+        re.compile(r"unauthorized|denied|authentication required|(?:HTTP|status:?) 40[13]", re.IGNORECASE),
+    ),
+    (SERVER_ERROR, re.compile(r"(?:HTTP|HTTP status:?|status:?|status code:?) 5\d\d", re.IGNORECASE)),
 )
 # A registry in proxy mode says so of what its upstream does not have.
 _NOT_THERE = ("manifest unknown", "blob unknown", "name unknown", "manifest_unknown", "blob_unknown")
@@ -194,7 +197,7 @@ class LogFile:
 
     def _read(self, path: str, start: int) -> Iterator[str]:
         try:
-            stream = open(path, "rb")
+            stream = open(path, "rb")  # noqa: SIM115 - it may be gone, and what comes below must not be caught
         except OSError:
             return
         with stream:

@@ -8,6 +8,7 @@ An open file stays whole until it is closed. Only whole files are removed, so a 
 blob that nobody can ask for, which a later run takes.
 """
 
+import contextlib
 import os
 import time
 from typing import Callable, Iterable, List, NamedTuple, Sequence, Tuple
@@ -103,18 +104,14 @@ class Removal:
 
     def _remove(self, path: str) -> None:
         self._step(path)
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-        except FileNotFoundError:
-            pass
 
     def _remove_folder(self, path: str) -> None:
         self._step(path)
-        try:
+        # It is not empty where somebody writes there again.
+        with contextlib.suppress(OSError):
             os.rmdir(path)
-        except OSError:
-            # Not empty: somebody writes there again.
-            pass
 
 
 Job = Tuple[Removal, List[Chosen], Links]

@@ -65,6 +65,13 @@ def recent(rows: Sequence[Any], now: float) -> List[Any]:
 def prometheus(state: Mapping[str, Any]) -> str:
     """The metrics of collect.json in Prometheus' text format."""
     page = _Page()
+    _add_sizes(page, state)
+    _add_counters(page, state["upstreams"])
+    _add_times(page, state)
+    return page.text()
+
+
+def _add_sizes(page: "_Page", state: Mapping[str, Any]) -> None:
     upstreams: Dict[str, Dict[str, Any]] = state["upstreams"]
     page.begin("registry_cache_bytes", "gauge", "What a cache takes on disk.")
     for name, one in upstreams.items():
@@ -85,6 +92,9 @@ def prometheus(state: Mapping[str, Any]) -> str:
         "registry_cache_stuck_bytes", "gauge", "What is too much, but must not go or would not come free."
     )
     page.add(state["stuck"])
+
+
+def _add_counters(page: "_Page", upstreams: Mapping[str, Mapping[str, Any]]) -> None:
     for metric, column, text in (
         ("registry_cache_evictions_total", 0, "Blobs that were let go of."),
         ("registry_cache_evicted_bytes_total", 1, "Their bytes."),
@@ -100,7 +110,11 @@ def prometheus(state: Mapping[str, Any]) -> str:
                 page.add(number, upstream=name, kind=kind, result=result)
     for metric, key, text in (
         ("registry_cache_served_bytes_total", "served", "Bytes given to clients."),
-        ("registry_cache_fetched_bytes_total", "fetched", "Bytes given to clients that came from the upstream."),
+        (
+            "registry_cache_fetched_bytes_total",
+            "fetched",
+            "Bytes given to clients that came from the upstream.",
+        ),
     ):
         page.begin(metric, "counter", text)
         for name, one in upstreams.items():
@@ -109,6 +123,10 @@ def prometheus(state: Mapping[str, Any]) -> str:
     for name, one in upstreams.items():
         for kind, number in one["errors"].items():
             page.add(number, upstream=name, kind=kind)
+
+
+def _add_times(page: "_Page", state: Mapping[str, Any]) -> None:
+    upstreams: Dict[str, Dict[str, Any]] = state["upstreams"]
     page.begin("registry_cache_last_use_timestamp_seconds", "gauge", "When a client was last served.")
     for name, one in upstreams.items():
         if one["last_use"] is not None:
@@ -123,7 +141,6 @@ def prometheus(state: Mapping[str, Any]) -> str:
     page.add(state["last_run"]["at"])
     page.begin("registry_cache_collect_last_run_seconds", "gauge", "How long it has run for.")
     page.add(state["last_run"]["seconds"])
-    return page.text()
 
 
 class _Page:

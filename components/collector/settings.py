@@ -1,11 +1,11 @@
-"""What the collector is told: /etc/registry-cache/collect.json, as components/lib/collect_settings.py writes it."""
+"""What the collector is told: /etc/registry-cache/collect.json (components/lib/collect_settings.py writes it)."""
 
 import json
 from typing import Any, Dict, List, NamedTuple, Optional
 
 
 class Upstream(NamedTuple):
-    """One cache. `limit` is its own within the mirror's; `data` is the folder that its container writes to."""
+    """One cache. `limit` is its own within the mirror's, `data` the folder that its container writes to."""
 
     name: str
     container: str

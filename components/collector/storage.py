@@ -1,7 +1,7 @@
 """One cache's storage on disk: its blobs with their sizes, what is being uploaded, and who links what.
 
-What grows is looked at all the time, so it is found by the times of folders: a new blob is a new folder in one
-of the 256 that blobs are spread over, and only a folder whose time changed is read again.
+What grows is looked at all the time, so it is found by the times of folders: a new blob is a new folder in
+one of the 256 that blobs are spread over, and only a folder whose time changed is read again.
 """
 
 import os

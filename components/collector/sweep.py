@@ -1,9 +1,10 @@
 """What nobody can ask for any more: links to nothing, tags of manifests that went, empty folders, dead uploads.
 
-It comes from evictions, from kills half-way, and from the registry itself, which drops an upload that ends with
-its process. Only what has not been touched for long goes: whoever writes a link makes its folder first.
+It comes from evictions, from kills half-way, and from the registry itself, which leaves an upload that ends
+with its process. Only what has not been touched for long goes: whoever writes a link makes its folder first.
 """
 
+import contextlib
 import os
 import shutil
 import time
@@ -89,10 +90,8 @@ class Sweep:
         written = written_at(link)
         if written is not None and written < self._before:
             self._step(link)
-            try:
+            with contextlib.suppress(OSError):
                 os.unlink(link)
-            except OSError:
-                pass
 
     def _remove_empty(self, path: str) -> None:
         try:

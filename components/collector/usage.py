@@ -77,7 +77,9 @@ class Usage:
         """A cache's blobs as they were last seen."""
         blobs = {
             digest: Blob(size, written)
-            for digest, size, written in self._rows("select digest, size, written from blob where cache = ?", cache)
+            for digest, size, written in self._rows(
+                "select digest, size, written from blob where cache = ?", cache
+            )
         }
         settled = dict(self._rows("select path, changed from folder where cache = ?", cache))
         return BlobFolders(data, blobs, settled)
@@ -176,7 +178,10 @@ class Usage:
 
     def samples(self, now: float) -> List[Sample]:
         """What was sampled lately, oldest first."""
-        return [tuple(row) for row in self._rows("select * from sample where at >= ? order by at", now - KEPT_SECONDS)]  # type: ignore[misc]
+        return [
+            tuple(row)
+            for row in self._rows("select * from sample where at >= ? order by at", now - KEPT_SECONDS)
+        ]  # type: ignore[misc]
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Notes samples."""
@@ -192,7 +197,7 @@ class Usage:
         return [tuple(row) for row in rows][::-1]  # type: ignore[misc]
 
     def prune(self, cache: str, folders: BlobFolders, now: float) -> None:
-        """Drops what nobody needs any more: uses of what is gone, old pulls and samples, other caches' manifests."""
+        """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and samples."""
         self._database.execute("delete from pull where at < ?", (now - KEPT_SECONDS,))
         self._database.execute("delete from sample where at < ?", (now - KEPT_SECONDS,))
         self._database.execute(

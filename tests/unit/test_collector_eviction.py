@@ -22,7 +22,7 @@ def contents(
     written: float = 0.0,
 ) -> list[Content]:
     """A cache in which everything has the same size; a name that begins with m is a manifest."""
-    blobs = {name: (SIZE, written) for name in uses}
+    blobs = dict.fromkeys(uses, (SIZE, written))
     linked = set(uses) - set(unlinked)
     return eviction.describe(cache, blobs, uses, manifests or {}, tagged, linked, set(held))
 
@@ -100,7 +100,11 @@ def test_what_goes_is_what_was_used_longest_ago(
 def test_without_a_logged_use_the_first_fetch_counts() -> None:
     blobs = {"old": (SIZE, 5.0), "new": (SIZE, 7.0), "served": (SIZE, 1.0)}
     found = eviction.describe("docker.io", blobs, {"served": 6.0}, {}, (), set(blobs), set())
-    assert [one.content.digest for one in eviction.choose(found, Need(1000, 0, {}))] == ["old", "served", "new"]
+    assert [one.content.digest for one in eviction.choose(found, Need(1000, 0, {}))] == [
+        "old",
+        "served",
+        "new",
+    ]
 
 
 def test_what_is_held_does_not_go_even_where_nothing_else_is_left() -> None:
@@ -175,7 +179,9 @@ def test_what_is_being_pulled_does_not_expire() -> None:
 
 
 def test_manifests_of_all_kinds_are_understood() -> None:
-    image_manifest = b'{"schemaVersion": 2, "config": {"digest": "sha256:c"}, "layers": [{"digest": "sha256:l"}]}'
+    image_manifest = (
+        b'{"schemaVersion": 2, "config": {"digest": "sha256:c"}, "layers": [{"digest": "sha256:l"}]}'
+    )
     assert parse(image_manifest) == Manifest(MANIFEST, ("sha256:c", "sha256:l"))
     assert parse(b'{"manifests": [{"digest": "sha256:m"}, {"digest": 3}]}') == Manifest(INDEX, ("sha256:m",))
     assert parse(b'{"schemaVersion": 1, "fsLayers": [{"blobSum": "sha256:l"}]}') == Manifest(

@@ -9,7 +9,15 @@ import pytest
 
 from components.collector import registry_log
 from components.collector.ledger import Ledger, Storage
-from components.collector.registry_log import Answer, LogFile, Position, address_of, parse, seconds_of, time_of
+from components.collector.registry_log import (
+    Answer,
+    LogFile,
+    Position,
+    address_of,
+    parse,
+    seconds_of,
+    time_of,
+)
 
 SAMPLES = Path(__file__).parent / "registry_logs"
 MANIFEST_DIGEST = "sha256:890b8efa35391d6a487f80df3886b12201b8ebcd12df23618e394ebfd5f95b52"
@@ -79,12 +87,15 @@ def test_a_proofs_mark_is_told_from_content(major: str) -> None:
 ERRORS = [
     ('err.code=unknown err.detail="toomanyrequests: You have reached your pull rate limit."', "rate_limited"),
     ('err.code=unknown err.detail="error parsing HTTP 429 response body: unexpected end"', "rate_limited"),
-    ('err.code=toomanyrequests err.message= http.response.status=429', "rate_limited"),
+    ("err.code=toomanyrequests err.message= http.response.status=429", "rate_limited"),
     ('err.code=unknown err.detail="dial tcp 10.0.0.1:443: connect: connection refused"', "unreachable"),
     ('err.code=unknown err.detail="lookup hub.test: no such host"', "unreachable"),
     ('err.code=unknown err.detail="tls: failed to verify certificate: x509: unknown authority"', "tls"),
     ('err.code=unknown err.detail="unauthorized: authentication required"', "unauthorized"),
-    ('err.code=unknown err.detail="received unexpected HTTP status: 503 Service Unavailable"', "server_error"),
+    (
+        'err.code=unknown err.detail="received unexpected HTTP status: 503 Service Unavailable"',
+        "server_error",
+    ),
     ('err.code=unknown err.detail="something new"', "other"),
     ('err.code="blob unknown" err.detail="sha256:4290"', None),
     ('err.code="manifest unknown" err.detail="unknown tag=latest"', None),

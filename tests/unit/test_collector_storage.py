@@ -69,7 +69,9 @@ def run(
 ) -> Collector:
     """A run that has looked at everything and done nothing yet."""
     place = storage.data.parent
-    places = Places(str(place / "usage.db"), str(place / "metrics"), str(place / "metrics" / "upstreams.json"))
+    places = Places(
+        str(place / "usage.db"), str(place / "metrics"), str(place / "metrics" / "upstreams.json")
+    )
     found = containers(f"/registry-cache-docker.io true {log}") if log else {}
     return Collector(told, Usage(places.usage), found, places, step)
 
@@ -425,7 +427,12 @@ def test_it_runs_as_a_program_where_nothing_is_installed(storage: RegistryStorag
         "untagged": None,
         "collect": "hourly",
         "upstreams": [
-            {"name": "docker.io", "container": "registry-cache-docker.io", "data": str(storage.data), "limit": None}
+            {
+                "name": "docker.io",
+                "container": "registry-cache-docker.io",
+                "data": str(storage.data),
+                "limit": None,
+            }
         ],
     }
     (tmp_path / "collect.json").write_text(json.dumps(told))
@@ -434,7 +441,9 @@ def test_it_runs_as_a_program_where_nothing_is_installed(storage: RegistryStorag
     command = [sys.executable, "-s", "-B", "-m", "collector", "now"]
     for name in ("settings", "state", "metrics", "containers"):
         command += [f"--{name}", str(tmp_path / ("collect.json" if name == "settings" else name))]
-    done = subprocess.run(command, cwd=tmp_path / "scripts", capture_output=True, text=True, check=False, env={})
+    done = subprocess.run(
+        command, cwd=tmp_path / "scripts", capture_output=True, text=True, check=False, env={}
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.startswith("before 1.")

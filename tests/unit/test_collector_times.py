@@ -58,7 +58,12 @@ def test_the_latest_moment_is_by_the_mirrors_clock(collect: str, now: str, expec
 
 @pytest.mark.parametrize(
     ("last", "due"),
-    [(None, True), ("2026-11-25 02:59:59", True), ("2026-11-25 03:00:00", False), ("2026-11-24 04:00:00", True)],
+    [
+        (None, True),
+        ("2026-11-25 02:59:59", True),
+        ("2026-11-25 03:00:00", False),
+        ("2026-11-24 04:00:00", True),
+    ],
 )
 def test_a_moment_that_was_missed_is_made_up_for_once(last: str | None, due: bool) -> None:
     now = at("2026-11-25 09:00:00")
