@@ -8,7 +8,7 @@ export STACK
 flags = $(if $(YES),--yes) $(if $(FORCE),--force)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview down adopt shell status new-stack test lint bench reference lock
+.PHONY: help setup up preview down adopt shell status collect new-stack test lint bench reference lock
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -53,6 +53,9 @@ bench: setup ## the table of times, beside Ansible and pyinfra
 
 reference: setup ## write docs/configuration.md anew, after a change of a setting
 	@toolchain/run python -m components.reference >docs/configuration.md
+
+collect: setup ## let go now of what the caches need not keep; a line a mirror
+	@toolchain/run python -m components.collect $(STACK)
 
 lock: setup ## pin the Python packages anew, after a change of a requirements .in file
 	@toolchain/run toolchain/lock.sh

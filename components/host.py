@@ -35,8 +35,10 @@ MIRRORS = (
     "prober.sh",
     "exporter.sh",
     "replace_container.sh",
+    "collector.sh",
+    "collect_containers.sh",
 )
-MIRROR_PACKAGES = ("puller", "prober", "exporter")
+MIRROR_PACKAGES = ("puller", "prober", "exporter", "collector")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,13 @@ import pulumi
 import pulumi_command as command
 import pulumi_docker as docker
 
+from components import collection
 from components.certificates import ServerCertificate
 from components.docker_engine import DockerEngine, DockerEngineArgs
 from components.firewall import Firewall, FirewallArgs
 from components.host import Host
 from components.lib import access_rules, image_archive, image_reference
+from components.lib.collect_settings import CollectSettings
 from components.lib.registry_config import CacheSettings
 from components.metrics import Metrics, MetricsArgs
 from components.prefetch import Prefetch, PrefetchArgs
@@ -56,6 +58,7 @@ class MirrorArgs:
     image: str
     image_archive: str | None
     keep_data_on_destroy: bool
+    collect: CollectSettings
     prefetch: Sequence[str]
     proof_image: str
 
@@ -104,6 +107,8 @@ class Mirror(pulumi.ComponentResource):
             )
             for upstream in args.upstreams
         ]
+        collected = collection.CollectionArgs(args.host, self.caches, args.collect)
+        collection.Collection(f"{name}-collection", collected, child)
         settings = [upstream.cache for upstream in args.upstreams]
         Metrics(f"{name}-metrics", MetricsArgs(args.host, self.caches, settings, args.metrics), child)
         self._prefetch("prefetch", args, args.prefetch, required=True)

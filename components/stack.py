@@ -24,6 +24,7 @@ from components.docker_engine import DockerEngine, DockerEngineArgs
 from components.host import MIRROR_PACKAGES, MIRRORS, Host, HostArgs
 from components.lib import access_rules
 from components.lib.addresses import server_names
+from components.lib.collect_settings import CollectSettings
 from components.lib.registry_config import CacheSettings
 from components.mirror import Mirror, MirrorArgs, PublishedCache
 from components.mirror_client import MirrorClient, MirrorClientArgs
@@ -95,6 +96,7 @@ def declare_mirrors(settings: Settings, hosts: Mapping[str, Host]) -> Sequence[M
                 image=settings.registry.image,
                 image_archive=None if settings.registry.archive is None else str(settings.registry.archive),
                 keep_data_on_destroy=settings.cache.keep_on_destroy,
+                collect=_collect(settings),
                 prefetch=settings.prefetch,
                 proof_image=settings.verification.image,
             ),
@@ -161,13 +163,24 @@ def describe_certificates(mirrors: Sequence[Mirror]) -> Mapping[str, Mapping[str
     }
 
 
+def _collect(settings: Settings) -> CollectSettings:
+    cache = settings.cache
+    return CollectSettings(
+        limit=cache.limit,
+        min_free=cache.min_free,
+        ttl=cache.ttl,
+        untagged=cache.untagged,
+        collect=cache.collect,
+        own_limits={one.registry: one.limit for one in settings.upstreams if one.limit is not None},
+    )
+
+
 def _cache(settings: Settings, index: int) -> CacheSettings:
     upstream, proxy = settings.upstreams[index], settings.proxy
     return CacheSettings(
         registry=upstream.registry,
         upstream_url=upstream.address,
         major=settings.registry.major,
-        ttl=settings.cache.ttl,
         tls=settings.tls.mode != "off",
         username=upstream.username,
         password=upstream.read_password(),

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lab.bulk import BulkImages
 from lab.command import docker
 from lab.errors import LabError
 
@@ -62,6 +63,10 @@ class Upstream:
             Request(e["method"], e["path"], self._host_names.get(e["client"], e["client"]), e["status"])
             for e in entries
         )
+
+    def publish(self, images: BulkImages) -> None:
+        """Has it serve these images too."""
+        images.publish(self._container)
 
     def forget(self) -> None:
         """Start counting from zero."""

@@ -39,7 +39,7 @@ def container_of(registry: str) -> str:
 class CacheSettings:
     """One cache. `registry` is the name in image names, `upstream_url` where it is fetched from.
 
-    `ttl` is a duration with units, "0s" for ever; version 2 has 168h and no setting for it. With `tls` the
+    With `tls` the
     registry serves https with the certificate chain and key in `CERTIFICATE_IN_CONTAINER`. `upstream_ca` is
     what it trusts at its upstream besides the public authorities, as PEM, in `UPSTREAM_CA_IN_CONTAINER`.
     """
@@ -47,7 +47,6 @@ class CacheSettings:
     registry: str
     upstream_url: str
     major: Literal[2, 3]
-    ttl: str
     tls: bool
     username: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -108,7 +107,9 @@ def _proxy(cache: CacheSettings) -> dict[str, object]:
     if cache.major == 3:
         # Without `exec` a registry 3 asks its upstream for a login at start, and panics if that is away
         # (registry/proxy/proxyregistry.go, configureAuth); with it, the question waits until the first fetch.
-        return {"ttl": cache.ttl, "exec": {"command": CREDENTIALS_IN_CONTAINER}}
+        # It lets go of nothing by itself: its expiry breaks blobs that images share and leaves others behind
+        # (distribution#4249). The collector does that. Version 2 has 168h and no setting for it.
+        return {"ttl": "0s", "exec": {"command": CREDENTIALS_IN_CONTAINER}}
     return {}
 
 

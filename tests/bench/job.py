@@ -71,7 +71,7 @@ class Job:
         """Writes all files into `directory`, which is made anew."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True, mode=0o700)
-        cache = CacheSettings("docker.io", "https://registry-1.docker.io", 3, "168h", tls=True)
+        cache = CacheSettings("docker.io", "https://registry-1.docker.io", 3, tls=True)
         configuration = registry_config.render(cache)
         authority, server = _certificates(self.mirror.address, [self.mirror_name, self.mirror.name])
         files = {

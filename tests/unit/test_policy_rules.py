@@ -221,7 +221,7 @@ def test_an_ssh_with_its_host_key_passes(resource: Resource) -> None:
 
 def cache(major: Any, password: str | None = None) -> CacheSettings:
     user = "reader" if password else None
-    return CacheSettings("docker.io", "https://registry-1.docker.io", major, "168h", True, user, password)
+    return CacheSettings("docker.io", "https://registry-1.docker.io", major, True, user, password)
 
 
 LOGINS = {

@@ -20,7 +20,7 @@ from components.lib.registry_config import (
     render,
 )
 
-THREE = CacheSettings("docker.io", "https://registry-1.docker.io", major=3, ttl="168h", tls=True)
+THREE = CacheSettings("docker.io", "https://registry-1.docker.io", major=3, tls=True)
 TWO = dataclasses.replace(THREE, major=2)
 AWKWARD = 'it\'s "#" a: b\n$(reboot) LOGIN \\ é'
 
@@ -56,7 +56,7 @@ def test_version_2_gets_no_key_that_it_does_not_know() -> None:
 
 def test_version_3_asks_for_its_login_only_when_it_fetches() -> None:
     proxy = yaml.safe_load(render(THREE))["proxy"]
-    assert proxy == {"ttl": "168h", "exec": {"command": CREDENTIALS_IN_CONTAINER}}
+    assert proxy == {"ttl": "0s", "exec": {"command": CREDENTIALS_IN_CONTAINER}}
 
 
 def test_the_text_is_the_same_each_time_and_in_a_reader_s_order() -> None:

@@ -1,0 +1,483 @@
+"""One run: looks at what grows, reads what was used, and lets go of what has to."""
+
+import collections
+import json
+import os
+import time
+from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from . import eviction, marks, removal, report
+from .due import is_due
+from .eviction import Chosen, Content, Need
+from .ledger import PULL_SECONDS, Ledger, Storage
+from .manifests import Manifest
+from .manifests import parse as parse_manifest
+from .marks import Pace
+from .registry_log import BLOB, LogFile
+from .registry_log import parse as parse_answer
+from .removal import Removal
+from .settings import Settings, Upstream
+from .storage import (
+    BlobFolders,
+    Links,
+    Repositories,
+    changed_at,
+    content_of,
+    disk_of,
+    layer_link,
+    revision_link,
+    tag_link,
+    written_at,
+)
+from .sweep import Sweep
+from .usage import Sample, Usage
+
+LARGEST_MANIFEST = 4 * 1024 * 1024
+AT_ONCE = 4000
+"""How many blobs go between two looks at everything else."""
+
+JUST_MOVED_SECONDS = 10.0
+"""The registry moves a blob to its place before it links it: one without links may be that young."""
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 2.0
+FASTEST_GROWTH = 1e9
+"""No faster, in bytes a second, is a mark neared; so far from it, looks may be so far apart."""
+
+REPORT_SECONDS = 10.0
+SAMPLE_SECONDS = 60
+GROWTH_SECONDS = 2.0
+STUCK_SECONDS = 1.0
+SWEEP_SECONDS = 0.05
+
+
+class Container(NamedTuple):
+    """A cache's container as Docker has it: its log file, and whether it runs."""
+
+    log: str
+    running: bool
+
+
+def containers(text: str) -> Dict[str, Container]:
+    """The containers from lines of `/name true|false log`."""
+    found = {}
+    for line in text.splitlines():
+        words = line.split(" ", 2)
+        if len(words) == 3:
+            found[words[0].lstrip("/")] = Container(words[2], words[1] == "true")
+    return found
+
+
+class Growth:
+    """How fast something grows, from the last two seconds."""
+
+    def __init__(self) -> None:
+        self._seen: Deque[Tuple[float, int]] = collections.deque()
+
+    def note(self, at: float, grown: int) -> None:
+        """Takes the sum of all that ever came in."""
+        self._seen.append((at, grown))
+        while len(self._seen) > 2 and self._seen[1][0] < at - GROWTH_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second, 0 where little is known."""
+        if len(self._seen) < 2:
+            return 0.0
+        (begin, before), (end, after) = self._seen[0], self._seen[-1]
+        return max(after - before, 0) / max(end - begin, 0.5)
+
+
+class Cache:
+    """One cache, with what this run knows of it."""
+
+    def __init__(
+        self, upstream: Upstream, usage: Usage, container: Optional[Container], step: Callable[[str], None]
+    ) -> None:
+        self.name = upstream.name
+        self.limit = upstream.limit
+        self.running = container is not None and container.running
+        self.folders: BlobFolders = usage.folders(upstream.name, upstream.data)
+        self.repositories = Repositories(upstream.data)
+        self.ledger = Ledger(upstream.name, Storage(self._linked_at, self._tagged))
+        usage.load(self.ledger)
+        self.removal = Removal(self.folders, self.repositories, step)
+        self.growth = Growth()
+        self.uploading = 0
+        self.last_eviction = usage.fact(f"last_eviction {upstream.name}")
+        self.log: Optional[LogFile] = None
+        if container is not None and container.log:
+            self.log = LogFile(container.log, usage.position(upstream.name, container.log))
+
+    @property
+    def bytes(self) -> int:
+        """All that it takes on disk, what is being fetched included."""
+        return self.folders.bytes + self.uploading
+
+    def look(self) -> None:
+        """Sees what came and went."""
+        self.folders.refresh()
+        self.repositories.refresh()
+        self.uploading = sum(upload.size for upload in self.repositories.uploads())
+        self.growth.note(time.monotonic(), self.folders.appeared + self.uploading)
+
+    def read_log(self) -> None:
+        """Books what was answered since."""
+        if self.log is not None:
+            for line in self.log.lines():
+                answer = parse_answer(line)
+                if answer is not None:
+                    self.ledger.add(answer)
+
+    def contents(self, manifests: Dict[str, Manifest], links: Links) -> List[Content]:
+        """Everything that is here, as decisions are made on it."""
+        now = time.time()
+        self.ledger.forget_before(now - PULL_SECONDS)
+        held = eviction.being_pulled(self.ledger.asked, self.ledger.served, manifests, now - PULL_SECONDS)
+        linked = set()
+        for digest in self.folders.blobs:
+            if digest in links:
+                linked.add(digest)
+            elif (changed_at(self.folders.data(digest)) or now) > now - JUST_MOVED_SECONDS:
+                held.add(digest)
+        return eviction.describe(
+            self.name,
+            self.folders.blobs,
+            self.ledger.uses,
+            manifests,
+            [digest for _, _, digest in self.repositories.tags()],
+            linked,
+            held,
+        )
+
+    def unread(self, links: Links, known: Dict[str, Manifest]) -> Iterator[Tuple[str, Manifest]]:
+        """Manifests that nobody has read yet."""
+        for digest in links.revisions:
+            blob = self.folders.blobs.get(digest)
+            if digest in known or blob is None or blob.size > LARGEST_MANIFEST:
+                continue
+            try:
+                with open(self.folders.data(digest), "rb") as stream:
+                    manifest = parse_manifest(stream.read())
+            except OSError:
+                continue
+            if manifest is not None:
+                yield digest, manifest
+
+    def _linked_at(self, kind: str, repository: str, digest: str) -> Optional[float]:
+        link = layer_link if kind == BLOB else revision_link
+        return written_at(link(self.repositories.at(repository), digest))
+
+    def _tagged(self, repository: str, tag: str) -> Optional[str]:
+        return content_of(tag_link(self.repositories.at(repository), tag))
+
+
+class Places(NamedTuple):
+    """Where the collector reads and writes; the folder of `usage` has its locks as well."""
+
+    usage: str
+    metrics: str
+    upstreams: str
+
+
+class Collector:
+    """All caches of a mirror, for one run. `step` is called before each change of a file."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        usage: Usage,
+        found: Dict[str, Container],
+        places: Places,
+        step: Callable[[str], None] = lambda _path: None,
+    ) -> None:
+        self._settings = settings
+        self._usage = usage
+        self._places = places
+        self._step = step
+        self.caches = [Cache(one, usage, found.get(one.container), step) for one in settings.upstreams]
+        self._by_name = {cache.name: cache for cache in self.caches}
+        self._manifests = usage.manifests()
+        self._directory = settings.upstreams[0].data if settings.upstreams else "/"
+        self._reaction = marks.AT_REST.reaction
+        self._stuck_until = 0.0
+        self._reported = 0.0
+        self._sampled = float(usage.fact("sampled") or 0)
+        self._samples = usage.samples(time.time())
+        self._pulls = usage.pulls(time.time())
+        self._sweeping: Optional[Iterator[None]] = None
+        self._begun = time.time()
+        self._worked = 0.0
+        self.removed: Dict[str, Tuple[int, int]] = {}
+        self.rounds = 0
+        self.stuck = 0
+        self.look()
+        self.before = self.bytes
+
+    @property
+    def bytes(self) -> int:
+        """What all caches take together."""
+        return sum(cache.bytes for cache in self.caches)
+
+    def look(self) -> None:
+        """Sees what came and went, in all caches."""
+        for cache in self.caches:
+            cache.look()
+
+    def watch(self, seconds: float, stopped: Callable[[], bool]) -> None:
+        """Looks all the time, and acts where something has to go, until `stopped` says so."""
+        end = time.monotonic() + seconds
+        if self._is_due():
+            self.collect()
+        while not stopped() and time.monotonic() < end:
+            begin = time.monotonic()
+            self.keep_limits()
+            self._sweep_for(SWEEP_SECONDS)
+            if begin - self._reported >= REPORT_SECONDS:
+                self.write()
+            self._worked += time.monotonic() - begin
+            time.sleep(self._until_next_look())
+            self.look()
+            for cache in self.caches:
+                cache.read_log()
+        self.write()
+
+    def once(self) -> None:
+        """Everything that there is to do, one time."""
+        self.collect()
+        self._sweep_for(float("inf"))
+        self.keep_limits()
+        self._worked = time.time() - self._begun
+        self.write()
+
+    def keep_limits(self) -> None:
+        """Lets go of what was used longest ago where a mark is passed."""
+        begin = time.monotonic()
+        if begin < self._stuck_until:
+            return
+        need = self._need()
+        self.stuck = 0
+        while need.any():
+            contents, links = self._everything()
+            chosen = eviction.choose(contents, need)
+            self._let_go(chosen[:AT_ONCE], links)
+            self._reaction = max(marks.AT_REST.reaction, 1.5 * (time.monotonic() - begin))
+            self.look()
+            left = self._need()
+            if len(chosen) <= AT_ONCE:
+                freed = sum(one.content.size for one in chosen)
+                self.stuck = max(0, max(need.limit, need.disk, *need.own.values(), 0) - freed)
+                if self.stuck > 0:
+                    self._stuck_until = time.monotonic() + STUCK_SECONDS
+                break
+            need = left
+
+    def collect(self) -> None:
+        """Carries out ttl and untagged, and begins to look for leftovers."""
+        now = time.time()
+        settings = self._settings
+        contents, links = self._everything(exact=True)
+        ttl_before = now - settings.ttl if settings.ttl else None
+        idle_before = None if settings.untagged is None else now - settings.untagged
+        away = self._upstreams_away()
+        chosen = eviction.expired(
+            # What cannot be fetched again stays until it can.
+            [content for content in contents if content.cache not in away],
+            ttl_before,
+            idle_before,
+        )
+        chosen += [Chosen(one, eviction.LEFTOVER) for one in contents if not one.linked and not one.held]
+        for begin in range(0, len(chosen), AT_ONCE):
+            self._let_go(chosen[begin : begin + AT_ONCE], links)
+        for cache in self.caches:
+            self._usage.prune(cache.name, cache.folders, now)
+        self._usage.set_fact("collected", str(now))
+        self._usage.commit()
+        self._sweeping = self._sweep_all()
+
+    def write(self) -> None:
+        """Writes down what is known, for the next run and for those who look."""
+        now = time.time()
+        self._reported = time.monotonic()
+        for cache in self.caches:
+            cache.read_log()
+            self._pulls += [
+                (at, cache.name, client, repository) for at, client, repository in cache.ledger.new_pulls
+            ]
+            self._usage.keep(cache.ledger)
+            self._usage.keep_folders(cache.name, cache.folders)
+            if cache.log is not None and cache.log.position is not None:
+                self._usage.keep_position(cache.name, cache.log.path, cache.log.position)
+        if now - self._sampled >= SAMPLE_SECONDS:
+            self._sample(now)
+        self._usage.set_fact("last_run", json.dumps(self._run(now)))
+        self._usage.commit()
+        self._pulls = report.recent(self._pulls, now)
+        self._samples = report.recent(self._samples, now)
+        state = self._state(now)
+        report.write(os.path.join(self._places.metrics, "collect.json"), json.dumps(state))
+        report.write(os.path.join(self._places.metrics, "collect.prom"), report.prometheus(state))
+
+    def close(self) -> None:
+        """Ends the run; what was not written is dropped."""
+        self._usage.close()
+
+    def line(self) -> str:
+        """What the run did, in one line."""
+        return report.line(
+            self._run(time.time()), self.removed, self._settings.limit, self.stuck, self._worked
+        )
+
+    def _need(self) -> Need:
+        settings = self._settings
+        disk = disk_of(self._directory)
+        own = {}
+        for cache in self.caches:
+            if cache.limit is not None:
+                own[cache.name] = self._over(cache.bytes, cache.limit, cache.growth.rate)
+        growth = sum(cache.growth.rate for cache in self.caches)
+        limit = 0 if settings.limit is None else self._over(self.bytes, settings.limit, growth)
+        return Need(limit, marks.under_reserve(disk.free, settings.min_free_of(disk.size)), own)
+
+    def _over(self, used: int, limit: int, growth: float) -> int:
+        pace = Pace(growth, self._reaction)
+        return marks.over_limit(used, limit, self._settings.high, self._settings.low, pace)
+
+    def _until_next_look(self) -> float:
+        settings = self._settings
+        disk = disk_of(self._directory)
+        room = [disk.free - settings.min_free_of(disk.size)]
+        if settings.limit is not None:
+            room.append(int(settings.high * settings.limit) - self.bytes)
+        room += [
+            int(settings.high * cache.limit) - cache.bytes for cache in self.caches if cache.limit is not None
+        ]
+        return min(max(min(room) / FASTEST_GROWTH, SHORTEST_SECONDS), LONGEST_SECONDS)
+
+    def _everything(self, exact: bool = False) -> Tuple[List[Content], Dict[str, Links]]:
+        """All contents of all caches, after the latest uses were read, and who links them.
+
+        Unless `exact`, an empty folder of a link counts as one: it is slower to tell, and only matters for
+        what a kill left behind.
+        """
+        contents: List[Content] = []
+        links: Dict[str, Links] = {}
+        for cache in self.caches:
+            cache.read_log()
+            links[cache.name] = cache.repositories.links(exact)
+            found = list(cache.unread(links[cache.name], self._manifests))
+            self._manifests.update(found)
+            self._usage.keep_manifests(found)
+        for cache in self.caches:
+            contents += cache.contents(self._manifests, links[cache.name])
+        return contents, links
+
+    def _let_go(self, chosen: List[Chosen], links: Dict[str, Links]) -> None:
+        by_cache: Dict[str, List[Chosen]] = {}
+        for one in chosen:
+            by_cache.setdefault(one.content.cache, []).append(one)
+        if not by_cache:
+            return
+        self.rounds += 1
+        done = removal.carry_out(
+            [(self._by_name[name].removal, group, links[name]) for name, group in by_cache.items()]
+        )
+        now = time.time()
+        for one in done.chosen:
+            self._book(self._by_name[one.content.cache], one.reason, 1, one.content.size, now)
+
+    def _book(self, cache: Cache, reason: str, objects: int, size: int, now: float) -> None:
+        counters = cache.ledger.counters
+        for name, value in ((f"evicted.{reason}", objects), (f"evicted_bytes.{reason}", size)):
+            counters[name] = counters.get(name, 0) + value
+        before = self.removed.get(reason, (0, 0))
+        self.removed[reason] = (before[0] + objects, before[1] + size)
+        cache.last_eviction = str(now)
+        self._usage.set_fact(f"last_eviction {cache.name}", cache.last_eviction)
+
+    def _sweep_all(self) -> Iterator[None]:
+        for cache in self.caches:
+            sweep = Sweep(cache.folders, cache.repositories, step=self._step)
+            for _ in sweep.run():
+                yield
+            if sweep.uploads:
+                self._book(cache, eviction.LEFTOVER, sweep.uploads, sweep.upload_bytes, time.time())
+
+    def _sweep_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while self._sweeping is not None and time.monotonic() < end:
+            try:
+                next(self._sweeping)
+            except StopIteration:
+                self._sweeping = None
+
+    def _is_due(self) -> bool:
+        last = self._usage.fact("collected")
+        return is_due(self._settings.collect, None if last is None else float(last), time.time())
+
+    def _upstreams_away(self) -> Set[str]:
+        """Upstreams that the prober finds out of reach, as of its last look some minutes ago at most."""
+        try:
+            with open(self._places.upstreams) as stream:
+                seen: Dict[str, Any] = json.load(stream)
+        except (OSError, ValueError):
+            return set()
+        if seen.get("at", 0) < time.time() - 600:
+            return set()
+        return {name for name, found in seen.get("upstreams", {}).items() if found.get("up") is False}
+
+    def _sample(self, now: float) -> None:
+        self._sampled = now
+        rows: List[Sample] = [
+            (int(now), cache.name, cache.bytes, *report.totals(cache.ledger.counters))
+            for cache in self.caches
+        ]
+        self._samples += rows
+        self._usage.add_samples(rows)
+        self._usage.set_fact("sampled", str(now))
+
+    def _run(self, now: float) -> Dict[str, Any]:
+        return {
+            "at": now,
+            "seconds": now - self._begun,
+            "before": self.before,
+            "after": self.bytes,
+            "removed_objects": sum(objects for objects, _ in self.removed.values()),
+            "removed_bytes": sum(size for _, size in self.removed.values()),
+        }
+
+    def _state(self, now: float) -> Dict[str, Any]:
+        disk = disk_of(self._directory)
+        clients: Dict[str, Dict[str, Any]] = {}
+        proofs: Dict[str, float] = {}
+        for cache in self.caches:
+            for address, client in cache.ledger.clients.items():
+                clients.setdefault(address, {})[cache.name] = {
+                    "last": client.last,
+                    "requests": client.requests,
+                }
+            for name, at in cache.ledger.proofs.items():
+                proofs[name] = max(proofs.get(name, 0.0), at)
+        return {
+            "at": now,
+            "limit": self._settings.limit,
+            "min_free": self._settings.min_free_of(disk.size),
+            "stuck": self.stuck,
+            "disk": {"size": disk.size, "free": disk.free},
+            "last_run": self._run(now),
+            "upstreams": {
+                cache.name: report.upstream(
+                    cache.bytes,
+                    cache.limit,
+                    cache.running,
+                    cache.ledger.counters,
+                    cache.ledger.last_use,
+                    None if cache.last_eviction is None else float(cache.last_eviction),
+                )
+                for cache in self.caches
+            },
+            "clients": clients,
+            "pulls": self._pulls,
+            "proofs": proofs,
+            "samples": self._samples,
+        }

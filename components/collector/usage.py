@@ -1,0 +1,215 @@
+"""What outlives a run: uses, blobs, manifests, counters and how far the logs were read, in one SQLite file.
+
+Nothing here is worth more than a cache's order of eviction: a file that cannot be read is begun anew.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+
+from .ledger import KEPT_PULLS, KEPT_SECONDS, Client, Ledger
+from .manifests import Manifest
+from .registry_log import Position
+from .storage import Blob, BlobFolders
+
+VERSION = 1
+SCHEMA = """
+create table blob (cache text, digest text, size integer, written real, primary key (cache, digest));
+create table folder (cache text, path text, changed integer, primary key (cache, path));
+create table manifest (digest text primary key, kind integer, names text);
+create table used (cache text, digest text, at real, primary key (cache, digest));
+create table log (cache text primary key, path text, inode integer, offset integer);
+create table counter (cache text, name text, value integer, primary key (cache, name));
+create table client (cache text, address text, last real, requests integer, primary key (cache, address));
+create table pull (at real, cache text, client text, repository text);
+create index pull_at on pull (at);
+create table proof (client text primary key, at real);
+create table sample (at integer, cache text, bytes integer, hits integer, misses integer, served integer,
+  fetched integer, evicted integer, errors integer);
+create index sample_at on sample (at);
+create table fact (name text primary key, value text);
+"""
+
+Sample = Tuple[int, str, int, int, int, int, int, int, int]
+
+
+class Usage:
+    """The database at `path`. Everything between two calls of `commit` is kept whole or not at all."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            self._open()
+        except sqlite3.DatabaseError:
+            self._begin_anew()
+
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self._path, isolation_level="DEFERRED")
+        self._database.execute("pragma journal_mode = wal")
+        self._database.execute("pragma synchronous = normal")
+        version = self._database.execute("pragma user_version").fetchone()[0]
+        if version == 0:
+            self._database.executescript(f"begin; {SCHEMA} pragma user_version = {VERSION}; commit;")
+        elif version != VERSION:
+            raise sqlite3.DatabaseError(f"a database of version {version}")
+        self._database.execute("select count(*) from fact").fetchone()
+
+    def _begin_anew(self) -> None:
+        with contextlib.suppress(sqlite3.Error, AttributeError):
+            self._database.close()
+        for path in (self._path, self._path + "-wal", self._path + "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        self._open()
+
+    def close(self) -> None:
+        """Ends it; what was not committed is dropped."""
+        self._database.close()
+
+    def commit(self) -> None:
+        """Makes what was noted last."""
+        self._database.commit()
+
+    def folders(self, cache: str, data: str) -> BlobFolders:
+        """A cache's blobs as they were last seen."""
+        blobs = {
+            digest: Blob(size, written)
+            for digest, size, written in self._rows(
+                "select digest, size, written from blob where cache = ?", cache
+            )
+        }
+        settled = dict(self._rows("select path, changed from folder where cache = ?", cache))
+        return BlobFolders(data, blobs, settled)
+
+    def keep_folders(self, cache: str, folders: BlobFolders) -> None:
+        """Notes what changed since."""
+        changed = [(cache, digest) for digest in folders.changed]
+        present = [
+            (cache, digest, *folders.blobs[digest]) for digest in folders.changed if digest in folders.blobs
+        ]
+        self._many("delete from blob where cache = ? and digest = ?", changed)
+        self._many("insert into blob values (?, ?, ?, ?)", present)
+        folders.changed.clear()
+        self._database.execute("delete from folder where cache = ?", (cache,))
+        self._many(
+            "insert into folder values (?, ?, ?)",
+            [(cache, path, time) for path, time in folders.lasting().items()],
+        )
+
+    def manifests(self) -> Dict[str, Manifest]:
+        """All manifests that were ever read and are still there."""
+        return {
+            digest: Manifest(kind, tuple(json.loads(names)))
+            for digest, kind, names in self._rows("select digest, kind, names from manifest")
+        }
+
+    def keep_manifests(self, found: Iterable[Tuple[str, Manifest]]) -> None:
+        """Notes what new manifests name."""
+        self._many(
+            "insert or replace into manifest values (?, ?, ?)",
+            [(digest, manifest.kind, json.dumps(manifest.names)) for digest, manifest in found],
+        )
+
+    def load(self, ledger: Ledger) -> None:
+        """Gives a cache's books what earlier runs wrote in them."""
+        cache = ledger.cache
+        ledger.uses.update(self._rows("select digest, at from used where cache = ?", cache))
+        ledger.counters.update(self._rows("select name, value from counter where cache = ?", cache))
+        for address, last, requests in self._rows(
+            "select address, last, requests from client where cache = ?", cache
+        ):
+            ledger.clients[address] = Client(last, requests)
+        ledger.proofs.update(self._rows("select client, at from proof"))
+        last = self.fact(f"last_use {cache}")
+        ledger.last_use = None if last is None else float(last)
+        # Pulls that were in progress when the last run ended are so still.
+        for key, name in (("asked", "asked"), ("served", "served")):
+            for client, digest, at in json.loads(self.fact(f"{key} {cache}") or "[]"):
+                getattr(ledger, name)[client, digest] = at
+
+    def keep(self, ledger: Ledger) -> None:
+        """Writes a cache's books."""
+        cache = ledger.cache
+        self._many(
+            "insert or replace into used values (?, ?, ?)",
+            [(cache, digest, ledger.uses[digest]) for digest in ledger.new_uses],
+        )
+        self._many(
+            "insert or replace into counter values (?, ?, ?)",
+            [(cache, name, value) for name, value in ledger.counters.items()],
+        )
+        self._many(
+            "insert or replace into client values (?, ?, ?, ?)",
+            [(cache, address, *ledger.clients[address]) for address in ledger.new_clients],
+        )
+        self._many(
+            "insert into pull values (?, ?, ?, ?)",
+            [(at, cache, client, repository) for at, client, repository in ledger.new_pulls],
+        )
+        self._many("insert or replace into proof values (?, ?)", list(ledger.proofs.items()))
+        if ledger.last_use is not None:
+            self.set_fact(f"last_use {cache}", str(ledger.last_use))
+        for key, book in (("asked", ledger.asked), ("served", ledger.served)):
+            entries = [[client, digest, at] for (client, digest), at in book.items()]
+            self.set_fact(f"{key} {cache}", json.dumps(entries))
+        ledger.new_uses.clear()
+        ledger.new_clients.clear()
+        del ledger.new_pulls[:]
+
+    def position(self, cache: str, path: str) -> Optional[Position]:
+        """How far a container's log was read; another container has another path."""
+        rows = self._rows("select inode, offset from log where cache = ? and path = ?", cache, path)
+        return next((Position(inode, offset) for inode, offset in rows), None)
+
+    def keep_position(self, cache: str, path: str, position: Position) -> None:
+        """Notes how far a log was read."""
+        self._database.execute("insert or replace into log values (?, ?, ?, ?)", (cache, path, *position))
+
+    def fact(self, name: str) -> Optional[str]:
+        """A single value by its name."""
+        return next((value for (value,) in self._rows("select value from fact where name = ?", name)), None)
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Notes a single value."""
+        self._database.execute("insert or replace into fact values (?, ?)", (name, value))
+
+    def samples(self, now: float) -> List[Sample]:
+        """What was sampled lately, oldest first."""
+        return [
+            tuple(row)
+            for row in self._rows("select * from sample where at >= ? order by at", now - KEPT_SECONDS)
+        ]  # type: ignore[misc]
+
+    def add_samples(self, samples: Iterable[Sample]) -> None:
+        """Notes samples."""
+        self._many("insert into sample values (?, ?, ?, ?, ?, ?, ?, ?, ?)", list(samples))
+
+    def pulls(self, now: float) -> List[Tuple[float, str, str, str]]:
+        """The latest pulls, oldest first."""
+        rows = self._rows(
+            "select at, cache, client, repository from pull where at >= ? order by at desc limit ?",
+            now - KEPT_SECONDS,
+            KEPT_PULLS,
+        )
+        return [tuple(row) for row in rows][::-1]  # type: ignore[misc]
+
+    def prune(self, cache: str, folders: BlobFolders, now: float) -> None:
+        """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and samples."""
+        self._database.execute("delete from pull where at < ?", (now - KEPT_SECONDS,))
+        self._database.execute("delete from sample where at < ?", (now - KEPT_SECONDS,))
+        self._database.execute(
+            "delete from used where cache = ? and at < ? and digest not in"
+            " (select digest from blob where cache = ?)",
+            (cache, now - KEPT_SECONDS, cache),
+        )
+        self._database.execute("delete from manifest where digest not in (select digest from blob)")
+
+    def _rows(self, query: str, *values: Any) -> Iterator[Any]:
+        return iter(self._database.execute(query, values).fetchall())
+
+    def _many(self, query: str, rows: List[Any]) -> None:
+        if rows:
+            self._database.executemany(query, rows)

@@ -1,0 +1,11 @@
+# shellcheck shell=bash
+# Writes down which of the caches' containers run and where their logs are. The collector's unit runs it before.
+# FILE CONTAINER…
+set -euo pipefail
+PATH=$PATH:/usr/bin:/usr/sbin
+file=$1
+shift
+mkdir -p "${file%/*}"
+# Without Docker there is none; one that is missing does not hide the others.
+docker inspect -f '{{.Name}} {{.State.Running}} {{.LogPath}}' "$@" >"$file.new" 2>/dev/null || true
+mv -f "$file.new" "$file"

@@ -1,0 +1,284 @@
+"""A cache keeps within its size while it serves, whatever happens to what sees to that."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import collect
+from lab import Lab
+from lab.bulk import MEBIBYTE, BulkImages
+from lab.machine import LabHost
+from tests.lab.program_stage import HUB, Stage
+
+HERE = Path(__file__).parent
+DATA = "/data/docker_registry/docker.io"
+STORAGE = f"{DATA}/docker/registry/v2"
+CONTAINER = "registry-cache-docker.io"
+UNIT = "registry-cache-collect"
+REPORT = "/var/lib/registry-cache/metrics/collect.json"
+OFTEN = "nginx"
+LIMIT = 200 * MEBIBYTE
+IMAGES = BulkImages(128, (8, 5, 3))
+"""2 GiB of images, of which a dozen find room."""
+
+KILLS = 10
+SEED = 20261125
+
+
+@dataclass
+class Limited:
+    """A mirror whose cache has a limit, a client that checks every byte, and one with a real Docker."""
+
+    stage: Stage
+    major: str
+    mirror: LabHost
+    puller: LabHost
+    docker: LabHost
+    url: str
+
+    def report(self) -> dict[str, Any]:
+        return dict(json.loads(self.mirror.read(REPORT)))
+
+    def lines(self, since: float) -> list[str]:
+        """What the collector's runs said in the journal."""
+        command = f"journalctl -u {UNIT} -u {UNIT}-now --since @{since:.0f} -o cat --no-pager"
+        return self.mirror.run(command).stdout.splitlines()
+
+    def pull(self, images: list[str], *, at_once: int, seconds: float = 0, rounds: int = 1) -> dict[str, Any]:
+        """Has the checking client pull these, and gives what it found."""
+        arguments = f"{self.url} {at_once} {seconds} {rounds}"
+        answer = self.puller.run(_python("checking_puller.py", arguments), "\n".join(images), timeout=500)
+        return dict(json.loads(answer.stdout))
+
+
+def _python(script: str, arguments: str) -> str:
+    return f"python3 -c {shlex.quote((HERE / script).read_text())} {arguments}"
+
+
+@contextmanager
+def sampled(host: LabHost) -> Iterator[dict[str, Any]]:
+    """What a cache takes on disk, looked at all the time while the block runs; filled in at its end."""
+    found: dict[str, Any] = {}
+    command = [*host.ssh_command(), _python("size_sampler.py", f"{DATA} 0.08")]
+    sampler = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield found
+    finally:
+        answer, _ = sampler.communicate("stop\n", timeout=60)
+    found.update(json.loads(answer))
+
+
+@contextmanager
+def meanwhile(work: Callable[[], object], period: float) -> Iterator[list[object]]:
+    """Does something now and again while the block runs, and raises what it raised."""
+    done: list[object] = []
+    failed: list[BaseException] = []
+    ended = threading.Event()
+
+    def again() -> None:
+        while not ended.is_set():
+            try:
+                done.append(work())
+            except BaseException as error:
+                failed.append(error)
+                return
+            ended.wait(period)
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    try:
+        yield done
+    finally:
+        ended.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+@pytest.fixture(scope="module", params=["2", "3"])
+def limited(
+    request: pytest.FixtureRequest, lab: Lab, plugins: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Limited]:
+    """One cache of each major version, with a limit of 200 MiB; registry 2 speaks plain http."""
+    major = str(request.param)
+    mode = {"2": "off", "3": "self-signed"}[major]
+    lab.renew(["mirror-1"])
+    lab.up(["client-1", "client-2"])
+    lab.upstream.publish(IMAGES)
+    directory = tmp_path_factory.mktemp(f"limited-{major}") / "clone"
+    stage = Stage.of(
+        lab,
+        directory,
+        plugins,
+        ["mirror-1"],
+        ["client-1"],
+        mirrorsAreClients=False,
+        registry={"image": lab.registry_images[major]},
+        tls={"mode": mode},
+        cache={"limit": "200MiB"},
+    )
+    mirror = lab.host("mirror-1")
+    url = f"http://{mirror.address}:5000" if mode == "off" else f"https://{mirror.address}"
+    try:
+        stage.up()
+        yield Limited(stage, major, mirror, lab.host("client-2"), lab.host("client-1"), url)
+    finally:
+        stage.project.destroy(check=False)
+
+
+def test_two_gibibytes_in_a_loop_stay_within_200_mebibytes_and_every_pull_is_right(limited: Limited) -> None:
+    upstream = limited.stage.lab.upstream
+    pull_anew = f"docker image rm -f {HUB}/{OFTEN}:latest >/dev/null; docker pull -q {HUB}/{OFTEN}:latest"
+    limited.docker.run(pull_anew)
+    upstream.forget()
+    begin = time.time()
+
+    with sampled(limited.mirror) as sizes, meanwhile(lambda: limited.docker.run(pull_anew), 2.0) as often:
+        pulled = limited.pull(IMAGES.names, at_once=4)
+
+    print(f"registry {limited.major}: {pulled} {sizes}, {len(often)} pulls by Docker")
+    print("\n".join(limited.lines(begin)))
+    assert pulled["failures"] == []
+    assert pulled["images"] == IMAGES.count
+    assert pulled["bytes"] > IMAGES.count * IMAGES.image_bytes
+    assert sizes["largest"] <= LIMIT + IMAGES.image_bytes
+    assert sizes["largest"] > LIMIT / 2, "the cache was filled"
+    assert sizes["samples"] > 5 * pulled["seconds"], "it was looked at several times a second"
+    assert len(often) > 3
+    asked = upstream.requests()
+    assert not [r for r in asked if f"/{OFTEN}/blobs/" in r.path], "what is used often is not fetched again"
+    assert {r.client for r in asked if "/bulk/" in r.path} == {"mirror-1"}
+    evictions = limited.report()["upstreams"]["docker.io"]["evictions"]
+    assert evictions["limit"][1] > IMAGES.count * IMAGES.image_bytes - LIMIT - IMAGES.image_bytes
+
+
+def test_a_run_says_what_it_did_in_one_line_of_the_journal(limited: Limited) -> None:
+    since = time.time() - 60
+    limited.mirror.run(f"systemctl stop {UNIT}.service")
+    lines = [line for line in limited.lines(since) if line]
+    assert lines
+    for line in lines:
+        assert line.startswith("before "), line
+        assert " after " in line
+        assert " removed " in line
+        assert line.endswith("at work"), line
+
+
+def test_make_collect_runs_once_on_every_mirror_and_shows_the_result(
+    limited: Limited, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The stack's files as `make collect` reads them.
+    root = limited.stage.project.directory
+    assert collect.main(["test"], root) == 0
+    line = capsys.readouterr().out.strip()
+    assert line.startswith("mirror-1: before ")
+    assert len(line.splitlines()) == 1
+    limited.mirror.run(
+        f"for try in $(seq 100); do systemctl is-active -q {UNIT}.timer && exit; sleep 0.1; done; exit 1"
+    )
+
+
+def test_the_collector_may_do_little_besides_its_work(limited: Limited) -> None:
+    """Looked at in its own namespace, where what it is kept from is not there."""
+    limited.mirror.run(
+        f"for try in $(seq 100); do [ $(systemctl show -p MainPID --value {UNIT}) -gt 0 ] && exit; sleep 0.1; done; exit 1"
+    )
+    script = (
+        f"pid=$(systemctl show -p MainPID --value {UNIT}); "
+        "grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/$pid/status; ionice -p $pid; "
+        'in_there() { nsenter -t $pid -m -n -- sh -c "$1"; }; '
+        f"in_there 'touch {DATA}/.try && rm {DATA}/.try && echo data; "
+        'touch /etc/.try 2>/dev/null && echo etc; cat /sys/class/net/*/operstate | tr -d "\\n"; echo; '
+        "test -S /run/docker.sock && echo docker; true'"
+    )
+    said = limited.mirror.run(script).stdout
+    status = dict(line.split(":\t") for line in said.splitlines() if ":\t" in line)
+    assert int(status["CapEff"], 16) == 2, "CAP_DAC_OVERRIDE and no other"
+    assert status["NoNewPrivs"] == "1"
+    assert "best-effort: prio 7" in said
+    words = said.splitlines()
+    assert "data" in words
+    assert "etc" not in words
+    assert "docker" not in words
+
+
+def test_killed_ten_times_in_the_middle_nothing_is_answered_wrongly(limited: Limited) -> None:
+    chance = random.Random(SEED)  # noqa: S311 - no secret
+    killed: list[float] = []
+
+    def kill() -> None:
+        # From the moment on in which it removes something, some of that round passes.
+        limited.mirror.run(
+            f"before=$(ls -d {STORAGE}/blobs/sha256/*/* | wc -l); end=$((SECONDS + 60)); "
+            f"until [ $(ls -d {STORAGE}/blobs/sha256/*/* | wc -l) -lt $before ]; do "
+            "now=$(ls -d " + f"{STORAGE}/blobs/sha256/*/* | wc -l); [ $now -le $before ] || before=$now; "
+            "[ $SECONDS -lt $end ] || exit 1; done; "
+            f"sleep {chance.uniform(0.0, 0.6):.3f}; systemctl kill -s KILL {UNIT}.service"
+        )
+        killed.append(time.time())
+
+    pulls: dict[str, Any] = {}
+    puller = threading.Thread(
+        target=lambda: pulls.update(limited.pull(IMAGES.names, at_once=4, seconds=5, rounds=1))
+    )
+    begin = time.time()
+    puller.start()
+    try:
+        for _ in range(KILLS):
+            kill()
+    finally:
+        puller.join()
+
+    print(f"registry {limited.major}: killed after {[round(at - begin, 1) for at in killed]} s; {pulls}")
+    assert pulls["failures"] == []
+    assert len(killed) == KILLS
+    assert_cached_answers_are_right(limited)
+
+
+def assert_cached_answers_are_right(limited: Limited) -> None:
+    """Asks for every blob by every repository that ever had it, with the upstream away, and checks the bytes."""
+    upstream = limited.stage.lab.upstream
+    links = limited.mirror.run(
+        f"cd {STORAGE}/repositories && find . -path '*/_layers/sha256/*' -type d -name '????????????????*'"
+    ).stdout.split()
+    upstream.stop()
+    try:
+        wrong, right = [], 0
+        for link in links:
+            repository, digest = link[2:].split("/_layers/sha256/")
+            url = f"{limited.url}/v2/{repository}/blobs/sha256:{digest}"
+            answer = limited.puller.run(
+                f"set -o pipefail; curl -sk -w '%{{stderr}}%{{http_code}}' {url} | sha256sum", check=False
+            )
+            if answer.stderr.endswith("200"):
+                ok = answer.code == 0 and answer.stdout.split()[0] == digest
+                right += ok
+                wrong += [] if ok else [f"{url}: {answer}"]
+        print(
+            f"registry {limited.major}: {right} cached blobs right, {len(links) - right - len(wrong)} not there"
+        )
+        assert wrong == []
+        assert right > 5
+    finally:
+        upstream.start()
+
+
+def test_a_destroy_leaves_nothing_of_the_collector(limited: Limited) -> None:
+    limited.stage.project.destroy()
+    left = limited.mirror.run(
+        f"systemctl list-units --all --no-legend '{UNIT}*'; ls -d /etc/systemd/system/{UNIT}* /etc/registry-cache "
+        "/var/lib/registry-cache /run/registry-cache 2>/dev/null; true"
+    ).stdout
+    assert left == ""

@@ -1,0 +1,459 @@
+"""The collector on a registry's storage: what it sees, what it removes, and what a kill leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.collector import collector, removal, sweep
+from components.collector.collector import Collector, Places, containers
+from components.collector.eviction import Chosen, Content
+from components.collector.manifests import BLOB
+from components.collector.removal import Removal
+from components.collector.settings import Settings, Upstream
+from components.collector.storage import AROUND_A_BLOB, BlobFolders, Links, Repositories
+from components.collector.usage import Usage
+from tests.unit.registry_storage import HOUR, Image, RegistryStorage
+
+PACKAGE = Path(removal.__file__).parent
+BLOCKS = 64 * 1024
+ALLOCATED = BLOCKS + AROUND_A_BLOB
+
+
+class Killed(BaseException):
+    """In place of SIGKILL."""
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> RegistryStorage:
+    return RegistryStorage(tmp_path / "data")
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "PAUSE_SECONDS", 0.0)
+
+
+def layer(number: int) -> bytes:
+    """A layer of its own that takes BLOCKS bytes."""
+    return number.to_bytes(4, "big") * (BLOCKS // 4)
+
+
+def settings(storage: RegistryStorage, **changes: object) -> Settings:
+    usual: dict[str, object] = {
+        "limit": None,
+        "high": 0.9,
+        "low": 0.75,
+        "min_free": "0",
+        "ttl": 0,
+        "untagged": None,
+        "collect": "hourly",
+        "upstreams": [Upstream("docker.io", "registry-cache-docker.io", str(storage.data), None)],
+    }
+    return Settings(**{**usual, **changes})  # type: ignore[arg-type]
+
+
+def run(
+    storage: RegistryStorage,
+    told: Settings,
+    *,
+    log: Path | None = None,
+    step: Callable[[str], None] = lambda _path: None,
+) -> Collector:
+    """A run that has looked at everything and done nothing yet."""
+    place = storage.data.parent
+    places = Places(
+        str(place / "usage.db"), str(place / "metrics"), str(place / "metrics" / "upstreams.json")
+    )
+    found = containers(f"/registry-cache-docker.io true {log}") if log else {}
+    return Collector(told, Usage(places.usage), found, places, step)
+
+
+def report(storage: RegistryStorage) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = json.loads(
+        (storage.data.parent / "metrics" / "collect.json").read_text()
+    )
+    return found
+
+
+def images(storage: RegistryStorage, count: int) -> list[Image]:
+    """Images of one layer each, the first one the oldest."""
+    return [storage.image(f"library/i{n}", [layer(n)], age=(count - n) * HOUR) for n in range(count)]
+
+
+def is_whole(storage: RegistryStorage, image: Image) -> bool:
+    return all(storage.serves(image.repository, digest) for digest in [image.digest, *image.blobs])
+
+
+def is_gone(storage: RegistryStorage, image: Image) -> bool:
+    return not any(storage.blob_file(digest).exists() for digest in [image.digest, *image.blobs])
+
+
+def test_a_look_sees_what_came_and_went(storage: RegistryStorage) -> None:
+    folders = BlobFolders(str(storage.data))
+    folders.refresh()
+    assert folders.bytes == 0
+    digest = storage.blob(layer(1), "library/a")
+    folders.refresh()
+    assert folders.bytes == ALLOCATED
+    storage.blob_file(digest).unlink()
+    storage.blob_file(digest).parent.rmdir()
+    folders.refresh()
+    assert folders.blobs == {}
+
+
+def test_a_folder_whose_time_is_the_same_is_not_read_again(
+    storage: RegistryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage.blob(layer(1), "library/a")
+    storage.make_old(60)
+    folders = BlobFolders(str(storage.data))
+    folders.refresh()
+    again = BlobFolders(str(storage.data), dict(folders.blobs), folders.lasting())
+    again.refresh()
+
+    def read(_self: BlobFolders, folder: str, _algorithm: str) -> None:
+        raise AssertionError(f"{folder} is as it was")
+
+    monkeypatch.setattr(BlobFolders, "_read", read)
+    again.refresh()
+    assert again.bytes == ALLOCATED
+
+
+def test_a_blob_that_comes_back_into_its_emptied_folder_is_seen(storage: RegistryStorage) -> None:
+    digest = storage.blob(layer(1), "library/a")
+    folders = BlobFolders(str(storage.data))
+    folders.refresh()
+    storage.blob_file(digest).unlink()
+    folders.gone(digest)
+    storage.make_old(60)
+    folders.refresh()
+    assert folders.bytes == 0
+    then = time.time() - 60
+    storage.blob(layer(1), "library/a")
+    os.utime(storage.blob_file(digest).parent.parent, (then, then))
+    folders.refresh()
+    assert folders.bytes == ALLOCATED
+
+
+def test_repositories_and_their_uploads_are_found_at_any_depth(storage: RegistryStorage) -> None:
+    repositories = Repositories(str(storage.data))
+    repositories.refresh()
+    assert repositories.all() == []
+    for name in ("library/nginx", "a/b/c/d", "a/b"):
+        storage.blob(layer(1), name)
+    storage.upload("a/b", b"x" * 5000)
+    repositories.refresh()
+    assert sorted(one.name for one in repositories.all()) == ["a/b", "a/b/c/d", "library/nginx"]
+    assert [(upload.content, upload.size) for upload in repositories.uploads()] == [(5000, 8192)]
+    storage.upload("library/nginx", b"y")
+    assert len(repositories.uploads()) == 2
+
+
+def test_over_the_high_mark_the_oldest_go_down_to_the_low_one(storage: RegistryStorage) -> None:
+    made = images(storage, 20)
+    limit = int(20 * (ALLOCATED + 2 * (4096 + AROUND_A_BLOB)) / 0.95)
+
+    running = run(storage, settings(storage, limit=limit))
+    before = running.bytes
+    running.keep_limits()
+
+    assert before > 0.9 * limit
+    assert 0.6 * limit < running.bytes <= 0.75 * limit
+    gone = [image for image in made if is_gone(storage, image)]
+    assert gone == made[: len(gone)]
+    assert all(is_whole(storage, image) for image in made[len(gone) + 1 :])
+    running.write()
+    assert report(storage)["upstreams"]["docker.io"]["bytes"] == running.bytes  # type: ignore[index]
+    assert running.removed["limit"][0] >= 3 * len(gone)
+    assert "removed" in running.line()
+
+
+def test_below_the_high_mark_nothing_goes(storage: RegistryStorage) -> None:
+    made = images(storage, 10)
+    running = run(storage, settings(storage, limit=10_000_000))
+    running.keep_limits()
+    running.once()
+    assert all(is_whole(storage, image) for image in made)
+    assert running.removed == {}
+
+
+def test_a_use_in_the_log_keeps_an_old_image(storage: RegistryStorage, tmp_path: Path) -> None:
+    made = images(storage, 10)
+    log = tmp_path / "log"
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    line = (
+        f'time="{now}" level=info msg="response completed" http.request.method=HEAD http.request.remoteaddr='
+        '"10.0.0.7:1" http.request.uri=/v2/library/i0/manifests/latest http.response.duration=1ms'
+        " http.response.status=200 http.response.written=1"
+    )
+    log.write_text(json.dumps({"log": line}) + "\n")
+    running = run(storage, settings(storage, limit=600_000), log=log)
+    running.keep_limits()
+    assert is_whole(storage, made[0])
+    assert is_gone(storage, made[1])
+    running.write()
+    log.write_text("")
+    for number in range(50, 58):
+        storage.image(f"library/i{number}", [layer(number)], age=HOUR / 2)
+    later = run(storage, settings(storage, limit=600_000), log=log)
+    later.keep_limits()
+    assert is_whole(storage, made[0]), "a later run knows it too"
+
+
+def test_what_is_being_fetched_counts_and_stays(storage: RegistryStorage) -> None:
+    images(storage, 4)
+    upload = storage.upload("library/i0", layer(9) * 20)
+    running = run(storage, settings(storage, limit=1_000_000))
+    running.once()
+    assert (upload / "data").exists()
+    assert running.bytes > 1_000_000
+    assert running.stuck > 0
+    assert "nothing else may go" in running.line()
+
+
+def test_a_blob_that_was_just_put_in_place_waits_for_its_link(storage: RegistryStorage) -> None:
+    digest = storage.blob(layer(1), None)
+    running = run(storage, settings(storage, limit=10_000))
+    running.once()
+    assert storage.blob_file(digest).exists()
+
+
+def test_a_shared_layer_stays_in_all_its_repositories(storage: RegistryStorage) -> None:
+    old = storage.image("library/old", [layer(1), layer(2)], age=5 * HOUR)
+    new = storage.image("library/new", [layer(2)], age=HOUR)
+    running = run(storage, settings(storage, limit=200_000))
+    running.keep_limits()
+    assert not storage.blob_file(old.blobs[1]).exists()
+    assert is_whole(storage, new)
+    assert storage.serves("library/old", old.blobs[2]) is not None
+
+
+def test_ttl_and_untagged_are_carried_out_when_due(storage: RegistryStorage) -> None:
+    old = storage.image("library/old", [layer(1)], age=10 * HOUR)
+    loose = storage.image("library/loose", [layer(2)], tag=None, age=4 * HOUR)
+    young = storage.image("library/young", [layer(3)], age=4 * HOUR)
+    told = settings(storage, ttl=int(8 * HOUR), untagged=int(2 * HOUR))
+    running = run(storage, told)
+    running.watch(0.0, lambda: True)
+    assert is_gone(storage, old)
+    assert is_gone(storage, loose)
+    assert is_whole(storage, young)
+    assert {reason: objects for reason, (objects, _) in running.removed.items()} == {"ttl": 3, "untagged": 3}
+    again = storage.image("library/old", [layer(1)], age=10 * HOUR)
+    run(storage, told).watch(0.0, lambda: True)
+    assert is_whole(storage, again), "not before the next hour"
+
+
+def test_ttl_waits_while_the_upstream_is_away(storage: RegistryStorage) -> None:
+    old = storage.image("library/old", [layer(1)], age=10 * HOUR)
+    metrics = storage.data.parent / "metrics"
+    metrics.mkdir()
+    seen = {"at": time.time(), "upstreams": {"docker.io": {"up": False}}}
+    (metrics / "upstreams.json").write_text(json.dumps(seen))
+    run(storage, settings(storage, ttl=int(HOUR))).once()
+    assert is_whole(storage, old)
+
+
+def test_the_disks_reserve_is_kept_whoever_fills_it(storage: RegistryStorage) -> None:
+    made = images(storage, 3)
+    file_system = os.statvfs(storage.data)
+    more_than_there_is = file_system.f_blocks * file_system.f_frsize
+    running = run(storage, settings(storage, min_free=str(more_than_there_is)))
+    running.keep_limits()
+    assert all(is_gone(storage, image) for image in made)
+    assert running.removed["disk"][0] == 9
+    assert running.stuck > 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_killed_at_any_point_nothing_that_is_left_answers_wrongly(
+    storage: RegistryStorage, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The test does not wait until its blobs are old enough to be known as left behind.
+    monkeypatch.setattr(collector, "JUST_MOVED_SECONDS", -1.0)
+    made = images(storage, 12)
+    steps = 0
+
+    def count(_path: str) -> None:
+        nonlocal steps
+        steps += 1
+
+    def check() -> None:
+        for image in made:
+            for digest in [image.digest, *image.blobs]:
+                storage.serves(image.repository, digest)
+
+    rehearsal = RegistryStorage(storage.data.parent / "rehearsal" / "data")
+    images(rehearsal, 12)
+    run(rehearsal, settings(rehearsal, limit=600_000), step=count).keep_limits()
+    fatal = 1 + seed * steps // 10
+    steps = 0
+
+    def kill(path: str) -> None:
+        count(path)
+        if steps == fatal:
+            raise Killed(path)
+
+    killed = run(storage, settings(storage, limit=600_000), step=kill)
+    with pytest.raises(Killed):
+        killed.keep_limits()
+    killed.close()
+    check()
+    later = run(storage, settings(storage, limit=600_000))
+    later.once()
+    check()
+    assert later.bytes < 600_000
+    linked = {f"sha256:{path.parent.name}" for path in storage.links()}
+    assert storage.digests() <= linked, "nothing is left that nobody can ask for"
+
+
+def test_data_goes_only_after_every_link_to_it(storage: RegistryStorage) -> None:
+    shared = layer(1)
+    one, two = storage.image("a/one", [shared], age=HOUR), storage.image("b/two", [shared], age=HOUR)
+    touched: list[str] = []
+    run(storage, settings(storage, limit=1000), step=touched.append).keep_limits()
+    data = touched.index(str(storage.blob_file(one.blobs[1])))
+    for image in (one, two):
+        assert touched.index(str(storage.layer_link(image.repository, image.blobs[1]))) < data
+
+
+def chosen(storage: RegistryStorage, digest: str) -> list[Chosen]:
+    return [Chosen(Content("docker.io", digest, 1, BLOB, 0.0, 0.0, True, False, True), "limit")]
+
+
+def parts(storage: RegistryStorage) -> tuple[BlobFolders, Repositories, Links]:
+    folders, repositories = BlobFolders(str(storage.data)), Repositories(str(storage.data))
+    folders.refresh()
+    repositories.refresh()
+    return folders, repositories, repositories.links()
+
+
+@pytest.mark.parametrize("repository", ["library/a", "library/another"])
+def test_data_stays_where_a_link_came_back_in_between(storage: RegistryStorage, repository: str) -> None:
+    digest = storage.blob(layer(1), "library/a")
+    folders, repositories, links = parts(storage)
+    removing = Removal(folders, repositories)
+
+    def come_back() -> float:
+        storage.blob(layer(1), repository)
+        return 0.0
+
+    done = removal.carry_out([(removing, chosen(storage, digest), links)], come_back)
+    assert done.chosen == []
+    assert storage.serves(repository, digest) == layer(1)
+
+
+def test_data_stays_while_an_upload_may_be_about_to_be_it(storage: RegistryStorage) -> None:
+    digest = storage.blob(layer(1), "library/a")
+    folders, repositories, links = parts(storage)
+    upload = storage.upload("library/a", layer(1)[:-100])
+    removing = Removal(folders, repositories)
+    assert removal.carry_out([(removing, chosen(storage, digest), links)], lambda: 0.0).chosen == []
+    (upload / "data").unlink()
+    assert len(removal.carry_out([(removing, chosen(storage, digest), links)], lambda: 0.0).chosen) == 1
+
+
+def test_the_pause_grows_with_the_lateness_of_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removal, "PAUSE_SECONDS", 0.25)
+
+    def paused(lateness: list[float]) -> float:
+        now = 0.0
+        late = iter(lateness)
+
+        def sleep(seconds: float) -> None:
+            nonlocal now
+            now += seconds + next(late, 0.0)
+
+        return removal.pause(sleep, lambda: now)
+
+    assert paused([]) == pytest.approx(0.25, abs=0.02)
+    assert paused([0.1]) == pytest.approx(0.65, abs=0.02)
+    assert paused([0.0, 9.0]) == pytest.approx(9.02, abs=0.02)
+
+
+def test_a_sweep_takes_what_nobody_can_ask_for_and_only_after_an_hour(storage: RegistryStorage) -> None:
+    kept = storage.image("library/kept", [layer(1)], age=3 * HOUR)
+    gone = storage.image("library/gone", [layer(2)], age=3 * HOUR)
+    fresh = storage.image("library/fresh", [layer(3)], age=0)
+    for image in (gone, fresh):
+        for digest in [image.digest, *image.blobs]:
+            storage.blob_file(digest).unlink()
+        storage.revision_link(image.repository, image.digest).unlink()
+    dead, alive = storage.upload("library/kept", b"x", age=2 * HOUR), storage.upload("library/kept", b"yy")
+    folders, repositories, _ = parts(storage)
+    now = time.time()
+    # Each pass takes the lowest folders: those above them have just changed.
+    for passed in range(9):
+        storage.make_old(2 * HOUR)
+        repositories.refresh()
+        for _ in sweep.Sweep(folders, repositories, now=now).run():
+            pass
+        assert is_whole(storage, kept)
+        assert storage.tag_link("library/kept", "latest").exists()
+        assert storage.tag_link("library/fresh", "latest").exists(), f"it is young ({passed})"
+    assert not (storage.root / "repositories" / "library" / "gone").exists()
+    assert not storage.blob_file(gone.digest).parent.exists()
+    assert not dead.exists()
+    assert (alive / "data").exists()
+
+
+def test_a_database_that_cannot_be_read_is_begun_anew(storage: RegistryStorage) -> None:
+    made = images(storage, 2)
+    run(storage, settings(storage)).once()
+    for suffix in ("-wal", "-shm"):
+        (storage.data.parent / f"usage.db{suffix}").unlink(missing_ok=True)
+    (storage.data.parent / "usage.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    running = run(storage, settings(storage, limit=10_000_000))
+    running.once()
+    assert running.bytes > 2 * ALLOCATED
+    assert all(is_whole(storage, image) for image in made)
+
+
+def test_it_runs_as_a_program_where_nothing_is_installed(storage: RegistryStorage, tmp_path: Path) -> None:
+    images(storage, 12)
+    told = {
+        "limit": 600_000,
+        "marks": {"high": 0.9, "low": 0.75},
+        "minFree": "0",
+        "ttl": 0,
+        "untagged": None,
+        "collect": "hourly",
+        "upstreams": [
+            {
+                "name": "docker.io",
+                "container": "registry-cache-docker.io",
+                "data": str(storage.data),
+                "limit": None,
+            }
+        ],
+    }
+    (tmp_path / "collect.json").write_text(json.dumps(told))
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "collector").symlink_to(PACKAGE)
+    command = [sys.executable, "-s", "-B", "-m", "collector", "now"]
+    for name in ("settings", "state", "metrics", "containers"):
+        command += [f"--{name}", str(tmp_path / ("collect.json" if name == "settings" else name))]
+    done = subprocess.run(
+        command, cwd=tmp_path / "scripts", capture_output=True, text=True, check=False, env={}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.startswith("before 1.")
+    assert len(done.stdout.splitlines()) == 1
+    assert (tmp_path / "state" / "now").read_text() == done.stdout
+    assert 'registry_cache_bytes{upstream="docker.io"}' in (tmp_path / "metrics" / "collect.prom").read_text()
+
+
+def test_it_holds_only_what_python_3_6_knows() -> None:
+    vermin = Path(sys.executable).with_name("vermin")
+    command = [vermin, "--target=3.6-", "--violations", "--no-parse-comments", "--eval-annotations", PACKAGE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
