@@ -21,7 +21,7 @@ NOTICE, ERROR = 5, 3
 
 
 class Turn:
-    """Whose turn it is. Who wants to run holds `turn` while waiting for `lock`, and so shows that it waits."""
+    """Whose turn it is. Who wants to run holds `turn` while waiting for `lock`: that shows it waits."""
 
     def __init__(self, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)

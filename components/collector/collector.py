@@ -47,6 +47,9 @@ REPORT_SECONDS = 10.0
 SAMPLE_SECONDS = 60
 GROWTH_SECONDS = 2.0
 STUCK_SECONDS = 1.0
+SHORTEST_GAP_SECONDS, LONGEST_GAP_SECONDS, GAP_FADES = 1.0, 20.0, 0.8
+"""Between the end of a run and the first look of the next one, as systemd and Python start it."""
+
 SWEEP_SECONDS = 0.05
 
 
@@ -136,7 +139,7 @@ class Cache:
         held = eviction.being_pulled(self.ledger.asked, self.ledger.served, manifests, now - PULL_SECONDS)
         linked = set()
         for digest in self.folders.blobs:
-            if digest in links:
+            if links.has(digest):
                 linked.add(digest)
             elif (changed_at(self.folders.data(digest)) or now) > now - JUST_MOVED_SECONDS:
                 held.add(digest)
@@ -207,6 +210,7 @@ class Collector:
         self._pulls = usage.pulls(time.time())
         self._sweeping: Optional[Iterator[None]] = None
         self._begun = time.time()
+        self._gap = SHORTEST_GAP_SECONDS
         self._worked = 0.0
         self.removed: Dict[str, Tuple[int, int]] = {}
         self.rounds = 0
@@ -227,6 +231,8 @@ class Collector:
     def watch(self, seconds: float, stopped: Callable[[], bool]) -> None:
         """Looks all the time, and acts where something has to go, until `stopped` says so."""
         end = time.monotonic() + seconds
+        self._note_gap()
+        self.keep_limits()
         if self._is_due():
             self.collect()
         while not stopped() and time.monotonic() < end:
@@ -240,6 +246,8 @@ class Collector:
             self.look()
             for cache in self.caches:
                 cache.read_log()
+        self.keep_limits(self._gap)
+        self._usage.set_fact("ended", str(time.time()))
         self.write()
 
     def once(self) -> None:
@@ -250,12 +258,15 @@ class Collector:
         self._worked = time.time() - self._begun
         self.write()
 
-    def keep_limits(self) -> None:
-        """Lets go of what was used longest ago where a mark is passed."""
+    def keep_limits(self, away: float = 0.0) -> None:
+        """Lets go of what was used longest ago where a mark is passed.
+
+        `away` is for how many seconds nobody will look after that: there must be room for what comes then.
+        """
         begin = time.monotonic()
-        if begin < self._stuck_until:
+        if begin < self._stuck_until and not away:
             return
-        need = self._need()
+        need = self._need(away)
         self.stuck = 0
         while need.any():
             contents, links = self._everything()
@@ -328,20 +339,30 @@ class Collector:
             self._run(time.time()), self.removed, self._settings.limit, self.stuck, self._worked
         )
 
-    def _need(self) -> Need:
+    def _need(self, away: float = 0.0) -> Need:
         settings = self._settings
         disk = disk_of(self._directory)
         own = {}
         for cache in self.caches:
             if cache.limit is not None:
-                own[cache.name] = self._over(cache.bytes, cache.limit, cache.growth.rate)
+                own[cache.name] = self._over(cache.bytes, cache.limit, cache.growth.rate, away)
         growth = sum(cache.growth.rate for cache in self.caches)
-        limit = 0 if settings.limit is None else self._over(self.bytes, settings.limit, growth)
-        return Need(limit, marks.under_reserve(disk.free, settings.min_free_of(disk.size)), own)
+        limit = 0 if settings.limit is None else self._over(self.bytes, settings.limit, growth, away)
+        free = disk.free - int(growth * away)
+        return Need(limit, marks.under_reserve(free, settings.min_free_of(disk.size)), own)
 
-    def _over(self, used: int, limit: int, growth: float) -> int:
-        pace = Pace(growth, self._reaction)
+    def _over(self, used: int, limit: int, growth: float, away: float) -> int:
+        pace = Pace(growth, self._reaction + away)
         return marks.over_limit(used, limit, self._settings.high, self._settings.low, pace)
+
+    def _note_gap(self) -> None:
+        """Notes how long nobody looked before this run: the next time is likely to be as long."""
+        ended = float(self._usage.fact("ended") or 0)
+        last = min(max(time.time() - ended, SHORTEST_GAP_SECONDS), LONGEST_GAP_SECONDS)
+        before = float(self._usage.fact("gap") or SHORTEST_GAP_SECONDS)
+        # A long one is remembered for a few runs.
+        self._gap = max(last, before * GAP_FADES)
+        self._usage.set_fact("gap", str(self._gap))
 
     def _until_next_look(self) -> float:
         settings = self._settings

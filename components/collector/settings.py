@@ -1,4 +1,4 @@
-"""What the collector is told: /etc/registry-cache/collect.json (components/lib/collect_settings.py writes it)."""
+"""What the collector is told, in /etc/registry-cache/collect.json, by components/lib/collect_settings.py."""
 
 import json
 from typing import Any, Dict, List, NamedTuple, Optional

@@ -52,7 +52,8 @@ class Links(NamedTuple):
         paths = [layer_link(repository, digest) for repository in self.layers.get(digest, ())]
         return paths + [revision_link(repository, digest) for repository in self.revisions.get(digest, ())]
 
-    def __contains__(self, digest: object) -> bool:
+    def has(self, digest: str) -> bool:
+        """Whether anybody has it."""
         return digest in self.layers or digest in self.revisions
 
 

@@ -1,4 +1,4 @@
-"""What nobody can ask for any more: links to nothing, tags of manifests that went, empty folders, dead uploads.
+"""What nobody can ask for any more: links to nothing, tags of what went, empty folders, dead uploads.
 
 It comes from evictions, from kills half-way, and from the registry itself, which leaves an upload that ends
 with its process. Only what has not been touched for long goes: whoever writes a link makes its folder first.

@@ -181,7 +181,7 @@ class Usage:
         return [
             tuple(row)
             for row in self._rows("select * from sample where at >= ? order by at", now - KEPT_SECONDS)
-        ]  # type: ignore[misc]
+        ]
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Notes samples."""
@@ -194,7 +194,7 @@ class Usage:
             now - KEPT_SECONDS,
             KEPT_PULLS,
         )
-        return [tuple(row) for row in rows][::-1]  # type: ignore[misc]
+        return [tuple(row) for row in rows][::-1]
 
     def prune(self, cache: str, folders: BlobFolders, now: float) -> None:
         """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and samples."""

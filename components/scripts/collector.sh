@@ -116,9 +116,12 @@ case $action in
     put_file "$TIMER" 644 root:root < <(timer)
     systemctl daemon-reload
     systemctl enable -q "$UNIT.timer"
-    systemctl is-active -q "$UNIT.timer" || systemctl start "$UNIT.timer"
-    # A run that watches by other settings ends; the timer begins the next one.
-    systemctl stop "$UNIT.service"
+    if systemctl is-active -q "$UNIT.timer"; then
+      # A run that watches by other settings ends; the timer begins the next one.
+      systemctl stop "$UNIT.service"
+    else
+      systemctl start "$UNIT.timer"
+    fi
     ;;
   restore)
     systemctl disable -q --now "$UNIT.timer" 2>/dev/null || true

@@ -1,8 +1,9 @@
 """`make bench`: how long the program takes, beside Ansible, pyinfra and a plain shell loop doing the same.
 
 Inside `toolchain/run`: python -m tests.bench. From the environment: RUNS (3), SCALES ("dev 10 40": the dev
-stack and numbers of light clients), CONTESTANTS ("program ansible pyinfra"), COLD=1 for a toolchain from
-nothing (minutes), and WRITE=1 to put the tables into docs/bench.md.
+stack and numbers of light clients), CONTESTANTS ("program ansible pyinfra"), BLOBS (100000, for the
+collector; 0 leaves that out), COLD=1 for a toolchain from nothing (minutes), and WRITE=1 to put the tables
+into docs/bench.md.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from lab import LabError
 from tests.bench.bench_lab import BenchLab, Scale, scale_named
+from tests.bench.collecting import BLOBS, measure_collecting
 from tests.bench.contestants import ROOT, Ansible, Contestant, Program, Pyinfra, Step, shell_loop
 from tests.bench.job import Job
 from tests.bench.measuring import Command, CommandFailed, measure
@@ -108,6 +110,8 @@ def main() -> int:
     tables = []
     try:
         rows = measure_setup(directory, cold=bool(environment.get("COLD")))
+        if blobs := int(environment.get("BLOBS", str(BLOBS))):
+            tables.append(measure_collecting(directory / "collecting", blobs).markdown())
         bench = Bench(directory, int(environment.get("RUNS", "3")), names)
         try:
             for scale in scales:

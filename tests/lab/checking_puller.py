@@ -25,7 +25,7 @@ class Wrong(Exception):
 
 
 def fetch(url, digest):
-    """A manifest's body (a blob's is not kept) and how long it was, checked by its digest and by its headers."""
+    """A manifest's body (a blob's is not kept) and its length, checked by digest and headers."""
     request = urllib.request.Request(url, headers={"Accept": ACCEPT})  # noqa: S310
     summed, length, kept = hashlib.sha256(), 0, []
     with urllib.request.urlopen(request, context=CONTEXT, timeout=120) as answer:  # noqa: S310

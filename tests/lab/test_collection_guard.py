@@ -24,7 +24,7 @@ WITHIN_SECONDS = 30
 
 @pytest.fixture(scope="module")
 def guarded(lab: Lab, plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Limited]:
-    """A cache without a limit, on a file system of its own of 400 MiB of which 100 MiB are to be kept free."""
+    """A cache without a limit, on a file system of its own of 400 MiB: 100 MiB are to be kept free."""
     lab.renew(["mirror-1"])
     lab.up(["client-1", "client-2"])
     lab.upstream.publish(IMAGES)

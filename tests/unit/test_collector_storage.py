@@ -454,6 +454,13 @@ def test_it_runs_as_a_program_where_nothing_is_installed(storage: RegistryStorag
 
 def test_it_holds_only_what_python_3_6_knows() -> None:
     vermin = Path(sys.executable).with_name("vermin")
-    command = [vermin, "--target=3.6-", "--violations", "--no-parse-comments", "--eval-annotations", PACKAGE]
+    command: list[str | Path] = [
+        vermin,
+        "--target=3.6-",
+        "--violations",
+        "--no-parse-comments",
+        "--eval-annotations",
+        PACKAGE,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
