@@ -1,4 +1,4 @@
-"""Caches of many upstreams on a mirror: tokens, limits, a proxy, prefetch, outages; and a mirror of a mirror."""
+"""Many upstreams on a mirror: tokens, limits, a proxy, prefetch, outages; and a mirror of a mirror."""
 
 from __future__ import annotations
 
