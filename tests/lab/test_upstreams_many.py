@@ -83,7 +83,8 @@ class Many:
         registry, rest = image.split("/", 1)
         repository, reference = rest.rsplit(":", 1)
         script = "/var/lib/registry-cache/scripts/ask_upstream.sh"
-        question = f"registry-cache-{registry} https://{registry} {repository} {reference}"
+        address = "registry-1.docker.io" if registry == "docker.io" else registry
+        question = f"registry-cache-{registry} https://{address} {repository} {reference}"
         return self.mirror.run(f"bash {script} {question}").stdout.strip()
 
 
@@ -266,6 +267,29 @@ def test_a_rate_limit_is_named_as_what_it_is_and_so_is_an_image_that_is_not_ther
     assert f"{PUBLIC}: 4 blobs, " in failed.text, "what comes after them is pulled all the same"
     assert said == "rate_limited quay.io answers 429"
     assert served == "404 MANIFEST_UNKNOWN", "so says the registry itself, whatever the upstream said"
+
+
+def test_status_and_metrics_call_a_refusal_as_proofs_and_prefetches_do(many: Many) -> None:
+    hub, ghcr, others = (many.lab.upstream_of(name) for name in ("docker.io", "ghcr.io", "quay.io"))
+    hub.rate_limit(0)
+    ghcr.accounts({"reader": "another password"})
+    others.answer_with(503)
+    try:
+        many.mirror.run("systemctl start registry-cache-upstreams.service")
+        asked = {image.split("/")[0]: many.asked(image).split()[0] for image in (ON_HUB, PRIVATE, INDEX)}
+    finally:
+        hub.rate_limit(None)
+        ghcr.accounts({"reader": AWKWARD})
+        others.answer_with(None)
+    seen = json.loads(many.mirror.read("/var/lib/registry-cache/metrics/upstreams.json"))["upstreams"]
+
+    assert asked == {
+        "docker.io": "rate_limited",
+        "ghcr.io": "unauthorized",
+        "registry.k8s.io": "server_error",
+    }
+    assert {registry: seen[registry]["refusal"] for registry in asked} == asked
+    assert (seen["docker.io"]["rate_limit"], seen["docker.io"]["rate_limit_remaining"]) == (100, 0)
 
 
 def test_an_upstream_that_comes_or_goes_leaves_the_other_caches_alone(many: Many) -> None:
