@@ -76,7 +76,7 @@ class CachedRegistry:
                 answer = connection.getresponse()
                 if answer.status != 200:
                     raise _Failed("its cache answers {}".format(answer.status))
-                # Whole, also where nobody looks at it: a registry keeps nothing of what its client breaks off.
+                # Whole, though nobody looks at it: a registry keeps nothing of what its client breaks off.
                 for chunk in iter(lambda: answer.read(CHUNK), b""):
                     summed.update(chunk)
                     length += len(chunk)
