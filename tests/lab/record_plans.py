@@ -24,7 +24,7 @@ from toolchain.tools import offline_plugins
 
 PLANS = ROOT / "tests" / "unit" / "plans"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOD8+G0yIAilaUMkDLUnKir+tFIApHMevxc8uHHvxtCX"
-TOKEN = "made-up-hub-token"  # noqa: S105
+TOKEN = "made-up-hub-token"
 _LONG = ("entrypoints", "volumes", "healthcheck")
 _KEPT = ("op", "urn", "type", "keys", "diffs", "detailedDiff")
 
