@@ -53,3 +53,50 @@ def test_overlapping_networks_are_merged_since_nft_refuses_them(networks: list[s
 def test_the_same_networks_in_another_order_are_no_change() -> None:
     networks = ["10.0.0.0/8", "192.0.2.0/24", "fd00::/64"]
     assert access_rules.render([443], networks) == access_rules.render([443], networks[::-1])
+
+
+# Metrics
+
+METRICS = access_rules.Metrics(9469, ["192.0.2.7/32", "2001:db8::/64"])
+
+
+def chain_of(rules: str, name: str) -> list[str]:
+    """The lines of one chain."""
+    begin = rules.index(f"chain {name} {{")
+    return [line.strip() for line in rules[begin : rules.index("\n  }", begin)].splitlines()[1:]]
+
+
+def test_metrics_have_networks_of_their_own() -> None:
+    rules = access_rules.render([443], ["10.0.0.0/8"], METRICS)
+    assert chain_of(rules, "metrics") == [
+        'iifname "lo" accept',
+        "ip saddr { 192.0.2.7/32 } accept",
+        "ip6 saddr { 2001:db8::/64 } accept",
+        "counter drop",
+    ]
+    assert "fib daddr type local tcp dport 9469 jump metrics" in chain_of(rules, "before_docker")
+
+
+def test_the_rules_for_the_caches_are_the_same_with_and_without_metrics() -> None:
+    without, beside = (access_rules.render([443], ["10.0.0.0/8"], metrics) for metrics in (None, METRICS))
+    assert chain_of(without, "caches") == chain_of(beside, "caches")
+    added = set(beside.splitlines()) - set(without.splitlines())
+    assert all("metrics" in line or "192.0.2.7" in line or "2001:db8" in line for line in added)
+    assert "9469" not in without
+
+
+def test_a_port_that_metrics_leave_is_shut_to_all_but_the_host_itself() -> None:
+    rules = access_rules.render([443], ["10.0.0.0/8"], METRICS)
+    last = chain_of(rules, "before_docker")[-1]
+    assert last == 'iifname != "lo" fib daddr type local tcp dport @closed counter drop'
+
+
+def test_the_hosts_firewall_opens_for_what_comes_through_input_and_nothing_else() -> None:
+    networks = ["10.0.0.0/8", "fd00::/64"]
+    assert access_rules.openings([443], networks, None) == ["fd00::/64=443"]
+    assert access_rules.openings([5001, 443], networks, METRICS) == [
+        "fd00::/64=443",
+        "fd00::/64=5001",
+        "192.0.2.7/32=9469",
+        "2001:db8::/64=9469",
+    ]

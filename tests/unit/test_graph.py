@@ -272,3 +272,60 @@ def test_a_cache_that_replaces_nothing_starts_by_itself(run: Run) -> None:
     engine = run()
     assert "start" not in engine.registered["mirror-1-docker.io-container"].inputs
     assert "mirror-1-replace-docker.io" not in engine.registered
+
+
+def test_the_upstreams_are_asked_on_every_mirror_and_metrics_served_only_where_networks_may_read_them(
+    run: Run,
+) -> None:
+    assert "mirror-1-upstreams" in run().registered
+    assert "mirror-1-metrics" not in {r.name for r in run().of_type(REMOTE)}
+    engine = run(metrics={"networks": ["203.0.113.7/32"]})
+    assert engine.registered["mirror-1-metrics"].type == REMOTE
+    assert engine.comes_after("mirror-1-metrics", "mirror-1-firewall")
+    assert engine.comes_after("mirror-1-upstreams", "mirror-1-answers-docker.io")
+    served = json.loads(engine.registered["mirror-1-metrics"].text("stdin"))
+    assert served == {
+        "port": 9469,
+        "networks": ["203.0.113.7/32"],
+        "metrics": "/var/lib/registry-cache/metrics",
+        "registries": {"docker.io": "/data/docker_registry/docker.io"},
+    }
+    assert " 443 203.0.113.7/32=9469" in engine.registered["mirror-1-firewall"].inputs["create"]
+
+
+def test_an_upstreams_password_reaches_the_prober_as_a_secret_and_by_standard_input_alone(run: Run) -> None:
+    password = "made-up-for-this-test"
+    engine = run(upstreams=[{"registry": "docker.io", "username": "reader", "password": password}])
+    step = engine.registered["mirror-1-upstreams"]
+    assert step.is_secret("stdin")
+    assert json.loads(step.text("stdin"))["upstreams"][0]["password"] == password
+    assert password not in step.inputs["create"]
+    assert not run().registered["mirror-1-upstreams"].is_secret("stdin"), "else its changes would not show"
+
+
+def test_the_prober_goes_the_way_of_the_caches(run: Run) -> None:
+    engine = run(proxy={"https": "http://proxy.example:3128", "noProxy": ["10.0.0.0/8"]}, tls={"mode": "off"})
+    asked = json.loads(engine.registered["mirror-1-upstreams"].text("stdin"))
+    assert asked["proxy"] == {"http": None, "https": "http://proxy.example:3128", "no_proxy": ["10.0.0.0/8"]}
+    assert asked["certificate"] is None
+    assert asked["upstreams"][0]["url"] == "https://registry-1.docker.io"
+
+
+def test_a_changed_program_on_the_mirror_is_a_changed_step(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components import host as host_module
+
+    def commands(engine: RecordingEngine) -> dict[str, str]:
+        return {r.name: str(r.inputs["create"]) for r in engine.of_type(REMOTE)}
+
+    metrics = {"networks": ["203.0.113.7/32"]}
+    before = commands(run(metrics=metrics))
+    texts = host_module.package_texts
+    changed = {"exporter/__init__.py": "another text\n"}
+    monkeypatch.setattr(
+        host_module, "package_texts", lambda name: {**texts(name), **(changed if name == "exporter" else {})}
+    )
+    host_module._digest.cache_clear()
+    after = commands(run(metrics=metrics))
+    host_module._digest.cache_clear()
+    different = {name for name in before if before[name] != after[name]}
+    assert different == {"mirror-1-scripts", "mirror-1-metrics"}

@@ -11,7 +11,7 @@ PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "operations" / "
 
 
 def test_the_page_tells_of_every_metric_what_it_means() -> None:
-    rows = re.findall(r"^\| `(registry_\w+)` \| ([\w, ]*)\| (.+) \|$", PAGE.read_text(), flags=re.M)
+    rows = re.findall(r"^\| `(registry_\w+)` \| ([\w, ]*)\| (.+) \|$", PAGE.read_text(), flags=re.MULTILINE)
     told = {name: tuple(re.findall(r"\w+", labels)) for name, labels, _ in rows}
     assert told == {metric.name: metric.labels for metric in METRICS}
     assert len(rows) == len(METRICS)

@@ -1,0 +1,41 @@
+"""What runs on the mirrors as a service of ours runs on the Pythons that they have."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.host import COMPONENTS, MIRROR_PACKAGES, SCRIPTS, package_texts
+
+
+@pytest.mark.parametrize("package", MIRROR_PACKAGES)
+def test_it_runs_on_python_3_6(package: str) -> None:
+    vermin = Path(sys.executable).with_name("vermin")
+    files = sorted(map(str, (COMPONENTS / package).glob("*.py")))
+    command = [str(vermin), "--target=3.6-", "--violations", "--no-parse-comments", *files]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("package", MIRROR_PACKAGES)
+def test_it_needs_nothing_that_is_not_sent_along(package: str, tmp_path: Path) -> None:
+    """Put in place by the script that does it on the hosts, and imported there, far from this clone."""
+    from components.host import _packed
+
+    work = tmp_path / "records"
+    script = (SCRIPTS / "unpack.sh").read_text().replace("/var/lib/registry-cache", str(work))
+    subprocess.run(["sh", "-c", script], input=_packed(package_texts(package)), text=True, check=True)
+    assert {path.name for path in (work / "scripts" / package).iterdir()} == {
+        Path(name).name for name in package_texts(package)
+    }
+    files = [name for name in package_texts(package) if "__main__" not in name]
+    modules = [name.removesuffix(".py").replace("/", ".") for name in files]
+    program = f"import {', '.join(modules)}"
+    subprocess.run([sys.executable, "-I", "-S", "-c", _from(work / "scripts", program)], check=True)
+
+
+def _from(place: Path, program: str) -> str:
+    return f"import sys; sys.path.insert(0, {str(place)!r}); {program}"
