@@ -17,9 +17,13 @@ _EVERYONE = ("0.0.0.0/0", "::/0")
 
 @dataclass(frozen=True)
 class Reach:
-    """The networks that reach each port that the ruleset names; every other port it leaves alone."""
+    """The networks that reach each port that the ruleset names; every other port it leaves alone.
+
+    `caches` are those of the ports that caches are behind.
+    """
 
     ports: Mapping[int, Sequence[str]]
+    caches: Sequence[int]
 
     def is_limited(self, port: int) -> bool:
         """Whether not everyone reaches a port."""
@@ -38,12 +42,11 @@ def read(ruleset: str) -> Reach | None:
     if "table inet registry_cache {" not in ruleset:
         return None
     chains = {name: body.splitlines() for name, body in _CHAIN.findall(ruleset)}
-    ports = {
-        int(port): _networks(chains.get(chain, []))
-        for listed, chain in _JUMP.findall(ruleset)
-        for port in listed.split(",")
-    }
-    return Reach(ports)
+    jumps = {int(port): chain for listed, chain in _JUMP.findall(ruleset) for port in listed.split(",")}
+    return Reach(
+        {port: _networks(chains.get(chain, [])) for port, chain in jumps.items()},
+        [port for port, chain in jumps.items() if chain == "caches"],
+    )
 
 
 def _networks(lines: Sequence[str]) -> list[str]:

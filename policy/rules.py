@@ -145,7 +145,7 @@ def credentials(case: Case) -> Iterator[str]:
     if not resource.type.startswith("command:remote:") or not _login_in(resource.text("stdin")):
         return
     firewall = _firewall(case)
-    ports = firewall.ports if firewall else {}
+    ports = firewall.caches if firewall else ()
     if firewall is None or not ports or any(not firewall.is_limited(port) for port in ports):
         yield (
             f"{resource.name}: a cache on {resource.host} gets a login, and {_open_how(firewall)}: whoever"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
+from components.adoption import stack_file
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 """What Pulumi takes as a stack's name."""
@@ -28,17 +28,9 @@ HEAD = """\
 """
 
 
-def render(name: str, settings: Mapping[str, object], project: str = "registry-cache") -> str:
+def render(name: str, settings: Mapping[str, object]) -> str:
     """The text of Pulumi.<name>.yaml."""
-    parts = [HEAD.format(name=name), "config:"]
-    for key, about in ABOUT.items():
-        if key not in settings:
-            continue
-        entry = yaml.safe_dump(
-            {f"{project}:{key}": settings[key]}, sort_keys=False, width=10_000, allow_unicode=True
-        )
-        parts += [f"  # {about}", *(f"  {line}" for line in entry.splitlines()), ""]
-    return "\n".join(parts[:-1]) + "\n"
+    return HEAD.format(name=name) + stack_file.render(settings, {key: [text] for key, text in ABOUT.items()})
 
 
 def write_new(root: Path, name: str, text: str) -> Path:

@@ -348,6 +348,13 @@ def test_a_mirror_open_to_the_world_is_told_in_production(stack: str) -> None:
     assert problems("production-not-open", published(443), [firewall("10.0.0.0/8")], circumstances) == []
 
 
+def test_metrics_open_to_the_world_are_told_in_production_and_are_no_matter_of_credentials() -> None:
+    ruleset = access_rules.render([443], ["203.0.113.0/24"], access_rules.Metrics(9469, ["0.0.0.0/0"]))
+    (said,) = problems("production-not-open", remote(ruleset), (), Circumstances("prod"))
+    assert "port 9469 of 203.0.113.10 is open to 0.0.0.0/0" in said
+    assert problems("credentials-limited", remote(secret(LOGINS["registry 3"])), [remote(ruleset)]) == []
+
+
 @pytest.mark.parametrize("stack", ["dev", "staging", "product", "reproduce"])
 def test_elsewhere_it_is_the_settings_warning_that_tells(stack: str) -> None:
     assert problems("production-not-open", firewall("0.0.0.0/0"), (), Circumstances(stack)) == []
