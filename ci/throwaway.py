@@ -21,10 +21,11 @@ from typing import Any
 import yaml
 
 from ci import engine
+from ci.keep_secrets import PASSPHRASES
 from ci.plan import Plan, compared
 
 _PREFIX = "registry-cache:"
-_KEPT_FROM_IT = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_ACCESS_TOKEN", "SSH_AUTH_SOCK")
+_KEPT_FROM_IT = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_ACCESS_TOKEN", "SSH_AUTH_SOCK", PASSPHRASES)
 """Variables that the previewed program must not see."""
 
 
