@@ -1,4 +1,4 @@
-"""The whole way, by nothing but what every lab has: on the prototype's userland, and on real ones (lab.yml)."""
+"""The whole way, with what every lab has: on the prototype's userland, and by lab.yml on real ones."""
 
 from __future__ import annotations
 

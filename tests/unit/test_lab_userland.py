@@ -1,4 +1,4 @@
-"""The lab on a real userland: what it is made of, what it leaves out. That such hosts boot is not seen here."""
+"""The lab on a real userland: what it is made of and leaves out. That such hosts boot is seen in lab.yml alone."""
 
 from __future__ import annotations
 
