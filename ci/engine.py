@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ci.keep_secrets import PASSPHRASES
 from ci.plan import Message, Plan, read_events
 
 _LAST_LINES = 20
@@ -28,6 +29,7 @@ def preview(directory: Path, stack: str, environment: Mapping[str, str], *argume
 
     A preview that fails is a plan too, with the reason in its messages.
     """
+    environment = environment_of(stack, environment)
     with tempfile.TemporaryDirectory(prefix="registry-cache-preview-") as folder:
         log = Path(folder) / "events.jsonl"
         command = ["pulumi", "preview", "--diff", "--non-interactive", "--color", "never", "--stack", stack]
@@ -60,6 +62,15 @@ def preview(directory: Path, stack: str, environment: Mapping[str, str], *argume
             said = said.replace(secret, "[secret]")
         plan = replace(plan, failed=True, messages=(Message("error", said or "pulumi preview said nothing"),))
     return Outcome(plan, process.returncode)
+
+
+def environment_of(stack: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment with the stack's own passphrase, where it has one (ci/keep_secrets.py)."""
+    folder = environment.get(PASSPHRASES)
+    file = Path(folder) / f"passphrase-{stack}" if folder else None
+    if file is None or not file.is_file():
+        return dict(environment)
+    return {**environment, "PULUMI_CONFIG_PASSPHRASE_FILE": str(file)}
 
 
 def policies(directory: Path) -> Sequence[str]:

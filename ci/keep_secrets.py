@@ -9,23 +9,34 @@ line. So one step takes them, this one, and what runs after it reads files of mo
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+PASSPHRASES = "REGISTRY_CACHE_PASSPHRASES"
+"""Names a folder with a file `passphrase-STACK` for each stack with a passphrase of its own."""
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 _S3 = ("S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
 
 
 def keep(directory: Path, home: Path, given: Mapping[str, str]) -> dict[str, str]:
     """Writes what is `given` below `directory`, the SSH key where settings look for it; the variables to set.
 
-    Raises ValueError for one without its other half.
+    Raises ValueError for one without its other half, without repeating it.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     variables: dict[str, str] = {}
     if given.get("PASSPHRASE"):
         _write(directory / "passphrase", given["PASSPHRASE"])
         variables["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(directory / "passphrase")
+    for number, line in enumerate(given.get("PASSPHRASES", "").splitlines(), 1):
+        stack, equals, passphrase = line.partition("=")
+        if not equals or not _NAME.fullmatch(stack):
+            raise ValueError(f"PASSPHRASES, line {number}: write STACK=PASSPHRASE")
+        _write(directory / f"passphrase-{stack}", passphrase)
+        variables[PASSPHRASES] = str(directory)
     if given.get("SSH_PRIVATE_KEY"):
         # OpenSSH refuses a key whose last line does not end.
         (home / ".ssh").mkdir(mode=0o700, exist_ok=True)

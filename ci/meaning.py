@@ -310,6 +310,12 @@ _READINGS: tuple[tuple[str, str, Callable[..., Meaning]], ...] = (
     (r"credentials-(.+)", _COMMAND, _file("login at {0}")),
     (r"(.+)-container", r"^docker:index/container:", _container),
     (r"answers-(.+)", _COMMAND, _following("waits until the cache answers")),
+    (r"login-(.+)", _COMMAND, _following("tries the login at the upstream")),
+    (r"collector", _COMMAND, _file("the size limit's collector")),
+    (r"upstreams", _COMMAND, _file("the look at the upstreams")),
+    (r"(?:exporter|metrics)", _COMMAND, _file("metrics")),
+    (r"proof-image", _COMMAND, _following("the proof's image")),
+    (r"prefetch", _COMMAND, _file("images to prefetch")),
     (r"mirror-client", _COMMAND, _client),
     (r"proof", _COMMAND, _following("the proof again")),
 )

@@ -21,10 +21,11 @@ from typing import Any
 import yaml
 
 from ci import engine
+from ci.keep_secrets import PASSPHRASES
 from ci.plan import Plan, compared
 
 _PREFIX = "registry-cache:"
-_KEPT_FROM_IT = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_ACCESS_TOKEN", "SSH_AUTH_SOCK")
+_KEPT_FROM_IT = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_ACCESS_TOKEN", "SSH_AUTH_SOCK", PASSPHRASES)
 """Variables that the previewed program must not see."""
 
 
@@ -59,6 +60,8 @@ def preview(root: Path, base: str, head: str, stack: str, because: str, outer: M
         if after is None:
             raise FileNotFoundError(f"{head} has no Pulumi.{stack}.yaml")
         before = None if after.failed else _of_revision(place, root, base, "base", stack, outer)
+    if after.failed:
+        return compared(None, after, f"No state, no host: {because}.")
     if before is not None and before.failed:
         note = f"All of it shows as new: the base branch's own preview fails. No state, no host: {because}."
         return compared(None, after, note)

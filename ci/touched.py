@@ -1,9 +1,14 @@
-"""Which stacks a change touches."""
+"""Which stacks there are, and which of them a change touches.
+
+python -m ci.touched    all but the lab's, as a JSON list, in the order in which they are brought up
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 
 LAB_STACK = "dev"
 """The stack of the lab on one machine: it has no hosts that a review could be about."""
@@ -50,3 +55,11 @@ def files_named(settings: object, there: Collection[str]) -> frozenset[str]:
     if isinstance(settings, list | tuple):
         return frozenset().union(*(files_named(value, there) for value in settings))
     return frozenset()
+
+
+if __name__ == "__main__":
+    print(
+        json.dumps(
+            stacks_of(file.name for file in Path(__file__).resolve().parent.parent.glob("Pulumi.*.yaml"))
+        )
+    )

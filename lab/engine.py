@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from lab.command import docker, missing_programs, output_of
@@ -17,6 +18,10 @@ PROGRAMS = {
     "iptables": "iptables",
     "ip": "iproute2",
     "ssh": "openssh-client",
+}
+"""Programs the lab runs on this machine, and the Debian package of each."""
+
+BUILDING = {
     "mmdebstrap": "mmdebstrap",
     "rpmbuild": "rpm",
     "rpmsign": "rpm",
@@ -24,17 +29,17 @@ PROGRAMS = {
     "gpg": "gnupg",
     "busybox": "busybox-static",
 }
-"""Programs the lab runs on this machine, and the Debian package of each."""
+"""What making the prototype's userland and its 'internet' takes besides."""
 
 START_SECONDS = 60.0
 
 
-def install_programs() -> None:
+def install_programs(programs: Mapping[str, str]) -> None:
     """Install, with apt, the packages whose programs this machine lacks."""
-    missing = missing_programs(list(PROGRAMS))
+    missing = missing_programs(list(programs))
     if not missing:
         return
-    packages = sorted({PROGRAMS[program] for program in missing})
+    packages = sorted({programs[program] for program in missing})
     if os.geteuid() != 0:
         raise LabError(f"the lab needs root, and these packages: {' '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

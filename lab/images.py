@@ -30,10 +30,10 @@ class Built:
     build_id: str
 
 
-def ensure_images(hosts: Iterable[Piece]) -> dict[str, Built]:
-    """All shared pieces and those of `hosts`, by name; builds what is missing or whose inputs changed."""
+def ensure_images(hosts: Iterable[Piece], shared: Iterable[Piece] = SHARED) -> dict[str, Built]:
+    """The `shared` pieces and those of `hosts`, by name; builds what is missing or whose inputs changed."""
     cache = cache_directory() / "images"
-    pieces = {piece.name: piece for piece in (*SHARED, *hosts)}
+    pieces = {piece.name: piece for piece in (*shared, *hosts)}
     with locked(cache):
         for left in cache.glob(f"{UNFINISHED}*"):
             # A build.sh whose parent was killed may still write there.

