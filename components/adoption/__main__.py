@@ -28,7 +28,7 @@ from components.settings_errors import SettingsError
 ROOT = Path(__file__).parent.parent.parent
 INSPECT_SECONDS = 120
 NOT_ALL_SEEN = 3
-ANYWHERE = {"networks": ["0.0.0.0/0"]}
+NOBODY = {"networks": ["192.0.2.0/24"]}
 """Stands in for `access` while a stack's file has none: only its hosts are read."""
 
 
@@ -65,8 +65,8 @@ def main(arguments: Sequence[str]) -> int:
     ]
     if asked.roles_by_facts:
         asked, inspected = _with_roles(asked, inspected)
-    for reason in failed:
-        print(f"not seen: {reason}", file=sys.stderr)
+    for silent in failed:
+        print(f"not seen: {silent}", file=sys.stderr)
     proposed = proposal.propose(inspected, asked.sections, asked.clients)
     _print(inspected, proposed, asked, options)
     return NOT_ALL_SEEN if failed else 0
@@ -92,7 +92,7 @@ def _by_stack(stack: str, root: Path) -> Asked:
     raw = {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
     sections, _ = settings_reading.with_include(raw, root)
     shown = stack_hosts.written(project, {"config": {f"{prefix}{key}": v for key, v in sections.items()}})
-    settings = Settings.load({"access": ANYWHERE, **shown}, root)
+    settings = Settings.load({"access": NOBODY, **shown}, root)
     hosts = {host.name: (host, _remote(settings, host)) for host in (*settings.mirrors, *settings.clients)}
     rest = {key: value for key, value in own.items() if key != "config"}
     return Asked(sections, rest, hosts, [client.name for client in settings.clients])
@@ -126,7 +126,7 @@ def _by_flags(options: argparse.Namespace) -> Asked:
             " `ssh-keyscan ADDRESS` shows the keys; compare them with what `ssh-keygen -lf` says on the host"
             " itself, and add them to that file (or name another: KNOWN_HOSTS=FILE)."
         )
-    settings = Settings.load({"ssh": ssh, "mirrors": entries, "access": ANYWHERE}, ROOT)
+    settings = Settings.load({"ssh": ssh, "mirrors": entries, "access": NOBODY}, ROOT)
     hosts = {host.name: (host, _remote(settings, host)) for host in settings.mirrors}
     return Asked({"ssh": ssh, "mirrors": entries}, {}, hosts, roles_by_facts=True)
 
