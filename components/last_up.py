@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 
 
@@ -12,6 +14,6 @@ class LastUp:
         own = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
         self._outputs = pulumi.StackReference(own)
 
-    def output(self, name: str) -> pulumi.Output[object]:
+    def output(self, name: str) -> pulumi.Output[Any]:
         """One of them, None where it was not exported."""
         return self._outputs.get_output(name)

@@ -42,7 +42,7 @@ class Observation:
     ) -> None:
         self._mode, self._logins, self._look = mode, logins, look
         self._applied = last_up.output("generations").apply(_applied)
-        self._stamps = self._applied.apply(self._observed)
+        self._stamps: pulumi.Output[Mapping[str, Stamps]] = self._applied.apply(self._observed)
 
     def verdict(self, host: str, step: str) -> pulumi.Output[Verdict]:
         """What is to become of a step on a host."""

@@ -85,6 +85,7 @@ class RegistryCache(pulumi.ComponentResource):
             f"configuration-{slug}",
             "registry_directory.sh",
             *(path, args.data_directory, "yes" if args.keep_data_on_destroy else "no"),
+            "secret" if cache.password else "shown",
             stdin=pulumi.Output.secret(configuration) if cache.password else configuration,
             parent=self,
         )

@@ -58,7 +58,9 @@ inspect_containers() { # name…
       'container /'*)
         read -r _ name id state pid generation <<<"$line"
         name=${name#/}
-        IDS[$name]=$id STATES[$name]=$state PIDS[$name]=$pid GENERATIONS[$name]=${generation#generation=} TEXTS[$name]=''
+        IDS[$name]=$id STATES[$name]=$state PIDS[$name]=$pid TEXTS[$name]=''
+        # shellcheck disable=SC2034  # for observe.sh
+        GENERATIONS[$name]=${generation#generation=}
         ;;
       *'No such '*': '*) GONE[${line##*: }]=1 name='' ;;
       ?*) [ -z "$name" ] || TEXTS[$name]+=$line$'\n' ;;
@@ -175,9 +177,9 @@ look_at_opening() { # firewalld|ip6tables NETWORK PORT
 
 # Fills NOW for the facts on standard input, a line each: kind, name, what is wanted.
 look() {
-  local kind name wanted list first paths=() packages=() units=()
+  local kind name list first paths=() packages=() units=()
   local tables=() containers=() openings=() members=() mirrors=''
-  while IFS=$TAB read -r kind name wanted; do
+  while IFS=$TAB read -r kind name _; do
     case $kind in
       file | directory | configured) paths+=("$name") ;;
       package) packages+=("$name") ;;

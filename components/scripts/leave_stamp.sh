@@ -35,6 +35,7 @@ leave_stamp() { # step mark
 }
 
 mark=0
+# shellcheck disable=SC2153  # of on_host.sh
 case $VERSION in *+*) mark=${VERSION#*+} ;; esac
 facts=$(sha256sum <"$SCRIPTS/facts.sh")
 facts=${facts%% *}

@@ -10,7 +10,8 @@ declare -A MARKS=() FACTS_OF=()
 
 differs() { # step kind name was is
   printf 'differs\t%s\t%s\t%s\t%s\n' "$2" "$3" "$4" "$5"
-  local text=$STAMPS/$1.texts/$2.$(encoded "$3")
+  local text
+  text=$STAMPS/$1.texts/$2.$(encoded "$3")
   [ -e "$text" ] && [ "$5" != gone ] || return 0
   diff -U0 "$text" <(text_of "$2" "$3") | sed -n "3,\${/^[+-]/s/^/line$TAB/p}" | head -n 60
 }

@@ -30,7 +30,7 @@ if ! { true >&9; } 2>/dev/null; then
   exec 9>>"$RECORDS/lock"
   flock -w 900 9 || die "an earlier step still runs on this host after 15 minutes: find what holds $RECORDS/lock (fuser) and end it"
   if [ "$1" = apply ]; then
-    mkdir -p -m 0700 "$STAMPS"
+    install -d -m 0700 "$STAMPS"
     : >"$WATCHED"
     bash "$0" "$STEP" "$VERSION" "$@"
     # shellcheck source=leave_stamp.sh

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # The configuration and the data directory of one cache; standard input: its config.yml.
-# apply CONFIGURATION DATA KEEP(yes|no)
+# apply CONFIGURATION DATA KEEP(yes|no) SHOWN(shown|secret)
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
 
-action=$1 configuration=$2 data=$3 keep=$4
+action=$1 configuration=$2 data=$3 keep=$4 shown=$5
 REGISTRY_USER=1000:1000
 OWNER=$RECORDS/owner-of-$STEP
 # Tells a cache's own directory, also one that an earlier destroy kept, from one that others made.
@@ -41,7 +41,7 @@ make_way() {
 }
 case $action in
   apply)
-    keep_undo "$configuration" "$data" "$keep"
+    keep_undo "$configuration" "$data" "$keep" "$shown"
     # What a cache leaves behind when it moves stays as it is: its container may still run on it.
     if [ -e "$DIRECTORY" ] && [ "$(cat "$DIRECTORY")" != "$data" ]; then
       forget "$(cat "$DIRECTORY")"
@@ -61,6 +61,7 @@ case $action in
     if [ -n "$(find "$data" \( ! -uid 1000 -o ! -gid 1000 \) -print -quit)" ]; then chown -R "$REGISTRY_USER" "$data"; fi
     watch directory "$data" "$REGISTRY_USER"
     put_file "$configuration" 400 "$REGISTRY_USER"
+    watch file "$configuration" "$shown"
     make_way
     watch holder "$CONTAINER" ours
     echo "$configuration: $outcome"
