@@ -51,7 +51,7 @@ class Difference:
         if self.kind in {"configured", "holder"}:
             return self.now
         if self.kind == "mirrors":
-            return f"{' '.join(self.now.split()) or 'none'} instead of {self.was} first"
+            return f"{'none' if self.now == '-' else self.now.strip()} instead of {self.was} first"
         return f"{self.now} instead of {self.was}"
 
     def _shown(self) -> list[str]:
@@ -111,7 +111,7 @@ def read(answer: str) -> dict[str, Stamp]:
         elif word == "differs":
             found = Difference(*rest[:4])
             stamps[step] = Stamp(stamps[step].mark, False, (*stamps[step].differences, found))
-        elif word.startswith("line"):
+        elif word == "line":
             *others, last = stamps[step].differences
             grown = Difference(last.kind, last.name, last.was, last.now, (*last.lines, text[len("line\t") :]))
             stamps[step] = Stamp(stamps[step].mark, False, (*others, grown))
@@ -134,8 +134,9 @@ def verdict(step: str, applied: Applied | None, stamps: Mapping[str, Stamp] | No
         if before is None:
             return Verdict(0)
         return Verdict(before + 1, ("the record of this step is gone",))
-    # A host that was put back to an earlier state has earlier marks.
     following = max(stamp.mark, before or 0) + 1
+    if before is not None and stamp.mark < before:
+        return Verdict(following, ("the host is as it was before an earlier up",))
     if stamp.unfinished:
         return Verdict(following, ("its last run did not end well",))
     if stamp.differences:
