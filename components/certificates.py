@@ -11,6 +11,7 @@ from typing import Protocol
 import pulumi
 import pulumi_tls as tls
 
+from components.last_up import LastUp
 from components.lib import renewal
 from components.lib.addresses import ServerNames
 
@@ -177,13 +178,11 @@ class IssuedBefore:
     made here, from the end that the last ``up`` exported, and reaches the provider as an input.
     """
 
-    def __init__(self, now: datetime.datetime) -> None:
+    def __init__(self, last_up: LastUp, now: datetime.datetime) -> None:
         self._now = now
-        own = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        outputs = pulumi.StackReference(own).get_output("certificates")
-        self._certificates: pulumi.Output[Mapping[str, Mapping[str, object]]] = outputs.apply(
-            lambda v: v or {}
-        )
+        self._certificates: pulumi.Output[Mapping[str, Mapping[str, object]]] = last_up.output(
+            "certificates"
+        ).apply(lambda v: v or {})
 
     def next_issue(self, mirror: str, rotation: int, renew_before_days: int) -> pulumi.Output[str]:
         """The issue that is due for a mirror now: the last one, or the one after it."""

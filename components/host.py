@@ -6,25 +6,32 @@ import base64
 import functools
 import gzip
 import hashlib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_command as command
 
-from components.lib import ssh_options
+from components.lib import drift, ssh_options
+from components.lib.drift import Verdict
 from components.lib.ssh_options import Login
+
+if TYPE_CHECKING:
+    from components.observation import Observation
 
 COMPONENTS = Path(__file__).parent
 SCRIPTS = COMPONENTS / "scripts"
 DAEMON_JSON = COMPONENTS / "lib" / "daemon_json.py"
 ON_HOST = "/var/lib/registry-cache/scripts"
-EVERY_HOST = ("on_host.sh", "leave.sh", "mirror_client.sh")
+EVERY_HOST = ("on_host.sh", "leave_stamp.sh", "facts.sh", "scripts.sh", "leave.sh", "mirror_client.sh")
 MIRRORS = (
     "docker_engine.sh",
     "firewall.sh",
+    "openings.sh",
     "file.sh",
     "load_image.sh",
     "registry_directory.sh",
@@ -45,11 +52,13 @@ MIRROR_PACKAGES = ("puller", "prober", "exporter", "collector")
 class HostArgs:
     """A host's name in the stack, the way in, and the further scripts that its steps will run.
 
-    ``packages`` are folders of Python beside this file, for services of ours.
+    ``observation`` tells which of them have to put something right. ``packages`` are folders of Python
+    beside this file, for services of ours.
     """
 
     name: str
     login: Login
+    observation: Observation
     private_key: pulumi.Input[str] | None = field(default=None, repr=False)
     wait_seconds: int = 120
     scripts: Sequence[str] = ()
@@ -60,7 +69,7 @@ class Host(pulumi.ComponentResource):
     """A host that lets us in; its steps run one after the other.
 
     Everything that changes the host goes through :meth:`run` or :meth:`file`, so that order,
-    quoting, sudo and undo are decided in one place. The scripts are sent once; a step's command
+    quoting, sudo, undo and drift are decided in one place. The scripts are sent once; a step's command
     is then one line, which is all of it that an error shows.
     """
 
@@ -69,6 +78,8 @@ class Host(pulumi.ComponentResource):
         self.name = args.name
         self.login = args.login
         self.connection = _connection(args)
+        self._observation = args.observation
+        self._marks: dict[str, pulumi.Output[int | None]] = {}
         self._sudo = "sudo -n " if args.login.needs_sudo else ""
         self._last: pulumi.Resource = self._wait(args)
         self._sent = sorted({*EVERY_HOST, *args.scripts})
@@ -80,16 +91,20 @@ class Host(pulumi.ComponentResource):
         leave = f"{ON_HOST}/leave.sh"
         # The names with their digests are what a preview shows of a change in here.
         names = [f"{name}@{_sha256(text)}" for name, text in sorted(texts.items())]
-        unpack = script_text("unpack.sh").rstrip("\n")
-        self._last = command.remote.Command(
+        unpack = f"exec {self._sudo}sh -c {shlex.quote(script_text('unpack.sh').rstrip())} unpack scripts"
+        digest = _digest("scripts.sh", None)
+        scripts = command.remote.Command(
             f"{self.name}-scripts",
             connection=self.connection,
-            create=f"exec {self._sudo}sh -c {shlex.quote(unpack)} {shlex.join(['unpack', *names])}",
+            create=self.verdict("scripts").apply(
+                lambda found: f"{unpack} {digest}{drift.suffix(found.mark)} {shlex.join(names)}"
+            ),
             delete=f"{self._sudo}test ! -e {leave} || exec {self._sudo}bash {leave} leave - restore",
             stdin=_packed(texts),
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[self._last]),
         )
+        self._follow_step("scripts", scripts)
         self.register_outputs({})
 
     def run(
@@ -112,18 +127,23 @@ class Host(pulumi.ComponentResource):
         """
         if script not in self._sent:
             raise ValueError(f"{script} is not among the scripts of {self.name}")
-        line = f"exec {self._sudo}bash {ON_HOST}/{script} {step} {_digest(script, package)} apply"
+        line = f"exec {self._sudo}bash {ON_HOST}/{script} {step} {_digest(script, package)}"
+
+        def text(values: Sequence[Any]) -> str:
+            found, *words = values
+            return f"{line}{drift.suffix(found.mark)} apply {shlex.join(words)}"
+
         undo = f"/var/lib/registry-cache/undo/{step}"
         result = command.remote.Command(
             f"{self.name}-{step}",
             connection=self.connection,
-            create=pulumi.Output.all(*arguments).apply(lambda values: f"{line} {shlex.join(values)}"),
+            create=pulumi.Output.all(self.verdict(step), *arguments).apply(text),
             delete=f"{self._sudo}test ! -e {undo} || exec {self._sudo}bash {undo}",
             stdin=stdin,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions(parent=parent or self, depends_on=[self._last, *after]),
         )
-        self._last = result
+        self._follow_step(step, result)
         return result
 
     def file(
@@ -142,6 +162,32 @@ class Host(pulumi.ComponentResource):
     def follow(self, resource: pulumi.Resource) -> None:
         """Makes the host's next step wait for a resource that is no script."""
         self._last = resource
+
+    def verdict(self, step: str) -> pulumi.Output[Verdict]:
+        """What is to become of a step, by what was changed on the host since the last ``up``."""
+        return self._observation.verdict(self.name, step)
+
+    def keep_mark(self, step: str, resource: pulumi.Resource, mark: pulumi.Output[int | None]) -> None:
+        """Has a resource tell what was changed of it on the host, and the next ``up`` know its mark.
+
+        ``mark`` is to come from the resource's outputs: for one that this ``up`` leaves out (--target)
+        they are as they were.
+        """
+        self._observation.tell(self.name, step, resource)
+        self._marks[step] = mark
+
+    @property
+    def applied(self) -> pulumi.Output[str]:
+        """The steps on this host and their marks, for the next ``up``."""
+        return pulumi.Output.all(**self._marks).apply(
+            lambda marks: drift.write_applied(
+                {step: mark for step, mark in marks.items() if mark is not None}
+            )
+        )
+
+    def _follow_step(self, step: str, result: command.remote.Command) -> None:
+        self._last = result
+        self.keep_mark(step, result, result.create.apply(lambda text: drift.mark_in(text or "", step)))
 
     @property
     def last_step(self) -> pulumi.Resource:
@@ -194,12 +240,13 @@ def _sha256(text: str) -> str:
 @functools.cache
 def _digest(script: str, package: str | None) -> str:
     # A fix in what every script shares, or in the Python that one runs, is a change of the step too.
-    parts = [script_text("on_host.sh"), script_text(script)]
-    if "daemon_json.py" in parts[1]:
-        parts.append(DAEMON_JSON.read_text())
+    parts = {name: script_text(name) for name in ("on_host.sh", "leave_stamp.sh", "facts.sh", script)}
+    parts |= {name: script_text(name) for name in re.findall(r"\$SCRIPTS/(\w+\.sh)", parts[script])}
+    if "daemon_json.py" in parts[script]:
+        parts["daemon_json.py"] = DAEMON_JSON.read_text()
     if package is not None:
-        parts += package_texts(package).values()
-    return _sha256("".join(parts))
+        parts |= package_texts(package)
+    return _sha256("".join(parts.values()))
 
 
 def _connection(args: HostArgs) -> command.remote.ConnectionArgs:

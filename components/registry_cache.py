@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -19,6 +20,8 @@ REGISTRY_USER = "1000:1000"
 ANSWER_WITHIN_SECONDS = 60
 REPLACE_WITHIN_SECONDS = 20
 """Meanwhile nobody serves: after it, the container that was there before does again."""
+GENERATION = "registry-cache.generation"
+"""A label: how often the container was made anew because it was changed on its host."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class RegistryCache(pulumi.ComponentResource):
             f"configuration-{slug}",
             "registry_directory.sh",
             *(path, args.data_directory, "yes" if args.keep_data_on_destroy else "no"),
+            "secret" if cache.password else "shown",
             stdin=pulumi.Output.secret(configuration) if cache.password else configuration,
             parent=self,
         )
@@ -119,6 +123,20 @@ class RegistryCache(pulumi.ComponentResource):
                 for source, target in mounted.items()
             ),
         ]
+        fixed = [
+            # The registry reads its files only when it starts: another content is another container.
+            docker.ContainerLabelArgs(label="registry-cache.certificate", value=fingerprint),
+            docker.ContainerLabelArgs(
+                label="registry-cache.configuration",
+                value=_digest(configuration + (login or "") + (cache.upstream_ca or "")),
+            ),
+            *(
+                [docker.ContainerLabelArgs(label="registry-cache.replaces", value=args.replaces)]
+                if args.replaces
+                else []
+            ),
+        ]
+        container_step = f"container-{slug}"
         container = docker.Container(
             f"{name}-container",
             name=self.container_name,
@@ -153,19 +171,10 @@ class RegistryCache(pulumi.ComponentResource):
                 start_period="10s",
                 retries=3,
             ),
-            # The registry reads its files only when it starts: another content is another container.
-            labels=[
-                docker.ContainerLabelArgs(label="registry-cache.certificate", value=fingerprint),
-                docker.ContainerLabelArgs(
-                    label="registry-cache.configuration",
-                    value=_digest(configuration + (login or "") + (cache.upstream_ca or "")),
-                ),
-                *(
-                    [docker.ContainerLabelArgs(label="registry-cache.replaces", value=args.replaces)]
-                    if args.replaces
-                    else []
-                ),
-            ],
+            # Where it was taken away or changed on the host, a label more has it made anew.
+            labels=host.verdict(container_step).apply(
+                lambda found: [*fixed, *_generation(found.mark)],
+            ),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 provider=args.provider,
@@ -175,6 +184,7 @@ class RegistryCache(pulumi.ComponentResource):
             ),
         )
         host.follow(container)
+        host.keep_mark(container_step, container, container.labels.apply(_mark_in))
         self.container_id = container.id
         if args.replaces is not None:
             host.run(
@@ -207,6 +217,14 @@ class RegistryCache(pulumi.ComponentResource):
                 parent=self,
             )
         self.register_outputs({"url": self.url})
+
+
+def _generation(mark: int) -> list[docker.ContainerLabelArgs]:
+    return [docker.ContainerLabelArgs(label=GENERATION, value=str(mark))] if mark else []
+
+
+def _mark_in(labels: Sequence[docker.outputs.ContainerLabel] | None) -> int:
+    return next((int(label.value) for label in labels or () if label.label == GENERATION), 0)
 
 
 def _digest(text: str) -> str:

@@ -22,12 +22,14 @@ from components.certificates import (
 )
 from components.docker_engine import DockerEngine, DockerEngineArgs
 from components.host import MIRROR_PACKAGES, MIRRORS, Host, HostArgs
+from components.last_up import LastUp
 from components.lib import access_rules
 from components.lib.addresses import server_names
 from components.lib.collect_settings import CollectSettings
 from components.lib.registry_config import CacheSettings
 from components.mirror import Mirror, MirrorArgs, PublishedCache
 from components.mirror_client import MirrorClient, MirrorClientArgs
+from components.observation import Look, Observation, look_at
 from components.registry_cache import RegistryCache
 from components.settings import Client, Settings
 from components.settings import Host as HostSettings
@@ -55,14 +57,19 @@ def load_settings() -> Settings:
     return settings
 
 
-def declare_hosts(settings: Settings) -> Mapping[str, Host]:
-    """Every host of the stack by name, each with its wait step."""
+def declare_hosts(settings: Settings, last_up: LastUp, look: Look = look_at) -> Mapping[str, Host]:
+    """Every host of the stack by name, each with its wait step. ``look`` is how they are observed."""
     key_file = settings.ssh.private_key_file
     private_key = None if key_file is None else pulumi.Output.secret(key_file.expanduser().read_text())
 
     def declare(host: HostSettings, scripts: Sequence[str], packages: Sequence[str] = ()) -> Host:
-        login, wait = login_of(settings.ssh, host, PROJECT), settings.ssh.wait_seconds
-        return Host(host.name, HostArgs(host.name, login, private_key, wait, scripts, packages))
+        login, wait = logins[host.name], settings.ssh.wait_seconds
+        return Host(host.name, HostArgs(host.name, login, observation, private_key, wait, scripts, packages))
+
+    logins = {
+        host.name: login_of(settings.ssh, host, PROJECT) for host in (*settings.mirrors, *settings.clients)
+    }
+    observation = Observation(settings.observe, logins, last_up, look)
 
     mirrors = {host.name: declare(host, MIRRORS, MIRROR_PACKAGES) for host in settings.mirrors}
     clients = {
@@ -72,9 +79,9 @@ def declare_hosts(settings: Settings) -> Mapping[str, Host]:
     return mirrors | clients
 
 
-def declare_mirrors(settings: Settings, hosts: Mapping[str, Host]) -> Sequence[Mirror]:
+def declare_mirrors(settings: Settings, hosts: Mapping[str, Host], last_up: LastUp) -> Sequence[Mirror]:
     """The mirror hosts with their caches."""
-    certificates = _certificates(settings)
+    certificates = _certificates(settings, last_up)
     return [
         Mirror(
             mirror.name,
@@ -154,6 +161,11 @@ def describe_clients(clients: Sequence[ConfiguredClient]) -> Mapping[str, Sequen
     return {client.host.name: client.client.mirror_urls for client in clients}
 
 
+def describe_generations(hosts: Mapping[str, Host]) -> Mapping[str, pulumi.Output[str]]:
+    """For each host its steps, with how often each was put right: what the next ``up`` and previews go by."""
+    return {name: host.applied for name, host in hosts.items()}
+
+
 def describe_certificates(mirrors: Sequence[Mirror]) -> Mapping[str, Mapping[str, pulumi.Input[str]]]:
     """For each issued certificate its issue and end: what the next ``up`` decides on renewal by."""
     return {
@@ -203,7 +215,7 @@ def _published(settings: Settings, mirror: MirrorSettings, index: int) -> Publis
     )
 
 
-def _certificates(settings: Settings) -> Mapping[str, ServerCertificate]:
+def _certificates(settings: Settings, last_up: LastUp) -> Mapping[str, ServerCertificate]:
     tls = settings.tls
     if tls.mode == "off":
         return {}
@@ -215,7 +227,7 @@ def _certificates(settings: Settings) -> Mapping[str, ServerCertificate]:
         "RSA-4096": KeyAlgorithm("RSA", rsa_bits=4096),
     }[tls.algorithm]
     authority = CertificateAuthority("ca", CertificateAuthorityArgs(key))
-    issued = IssuedBefore(datetime.datetime.now(datetime.UTC))
+    issued = IssuedBefore(last_up, datetime.datetime.now(datetime.UTC))
     return {
         mirror.name: IssuedCertificate(
             mirror.name,

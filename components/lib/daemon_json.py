@@ -5,10 +5,10 @@ both know.
 
     python -c "$source" merge FILE URL...                 our mirrors first, others' after them
     python -c "$source" remove FILE [--keep-list] URL...  ours out; --keep-list leaves [] where none is left
-    python -c "$source" check FILE                        only whether it can be edited
+    python -c "$source" check FILE URL...                 only whether it can be edited, and holds our mirrors
 
-Prints "changed" or "unchanged". Where FILE cannot be understood it is left alone: exit code 3, and the place
-on standard error.
+Prints "changed" or "unchanged", or what a check found to be otherwise. Where FILE cannot be understood it is
+left alone: exit code 3, and the place on standard error.
 """
 
 # The newer ways that these rules ask for are not in Python 2.7.
@@ -71,6 +71,16 @@ def remove(text, mirrors, keep_list=False):
     if rest or keep_list:
         return _with_mirrors(text, rest)
     return _without_entry(text)
+
+
+def lack(text, mirrors):
+    # type: (str, list[str]) -> str
+    """Return what keeps `mirrors` from being tried first, empty where nothing does. Raises Unreadable."""
+    there = _mirrors_in(text)
+    absent = [url for url in mirrors if not _is_one_of(url, there)]
+    if absent:
+        return "without " + ", ".join(absent)
+    return "" if merge(text, mirrors) == text else "other mirrors come before ours"
 
 
 def _is_one_of(url, mirrors):
@@ -282,8 +292,8 @@ def main(arguments):
         elif action == "remove" and os.path.exists(path):
             after = remove(before, mirrors, "--keep-list" in arguments)
         else:
-            _mirrors_in(before)
-            after = before
+            print(lack(before, mirrors) or "unchanged")
+            return 0
     except Unreadable as error:
         print("%s: %s; nothing was changed" % (path, error), file=sys.stderr)
         return UNREADABLE

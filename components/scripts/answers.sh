@@ -1,11 +1,27 @@
 # shellcheck shell=bash
 # Waits until the cache answers as its clients will ask it. Standard input: the CA, or nothing.
-# apply URL CONTAINER SECONDS
+# apply URL CONTAINER SECONDS CONTAINER_ID
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
 
-action=$1 url=$2 container=$3 seconds=$4
-[ "$action" = apply ] || exit 0
+action=$1 url=$2 container=$3 seconds=$4 id=$5
+KNOWN=$RECORDS/containers/$container
+slug=${STEP#answers-}
+if [ "$action" = restore ]; then
+  rm -f "$KNOWN"
+  forget_stamp "container-$slug"
+  forget_undo
+  exit 0
+fi
+keep_undo "$url" "$container" "$seconds" "$id"
+install -d -m 0700 "${KNOWN%/*}"
+echo "$id" >"$KNOWN"
+# Somebody may have stopped it.
+case $(docker inspect --type container -f '{{.State.Status}}' "$id") in
+  running | restarting) ;;
+  paused) docker unpause "$id" >/dev/null ;;
+  *) docker start "$id" >/dev/null ;;
+esac
 ca=$(mktemp)
 trap 'rm -f "$ca"' EXIT
 cat >"$ca"
@@ -26,4 +42,12 @@ until reason=$(curl "${curl_options[@]}" --fail -o /dev/null "$url/v2/" 2>&1); d
   fi
   sleep 0.2
 done
+watch state "$container" running
+# The container itself is no step of ours (components/registry_cache.py makes it): its facts have a stamp of their own.
+generation=$(docker inspect --type container -f '{{index .Config.Labels "registry-cache.generation"}}' "$id")
+# What stood in for one that was gone (registry_directory.sh).
+[ -z "$generation" ] || docker image rm registry-cache.stand-in >/dev/null 2>&1 || true
+watch stamp "container-$slug" "${generation:-0}"
+watch settings "$container" shown
+watch inside "$container"
 echo "$url answers"

@@ -29,10 +29,20 @@ use_vault() {
   echo "$CENTOS_BASE: the dead mirror list gave way to vault.centos.org"
 }
 
-engine_version() { if rpm -q docker-ce >/dev/null; then rpm -q --qf '%{VERSION}' docker-ce; fi; }
+version_of() { if rpm -q "$1" >/dev/null; then rpm -q --qf '%{VERSION}' "$1"; fi; } # package
+
+wrong_versions() { # of the pinned packages those that are there in another one, as yum is told of them
+  local package
+  [ -n "$version" ] || return 0
+  for package in docker-ce docker-ce-cli; do
+    case $(version_of "$package") in '' | "$version") ;; *) echo "$package-$version" ;; esac
+  done
+}
+
+absent_packages() { rpm -q "${packages[@]}" | grep 'is not installed' || true; }
 
 install_engine() {
-  local id major distro wanted repository
+  local id major distro wanted repository package wrong
   # shellcheck source=/dev/null
   id=$(. /etc/os-release && echo "$ID")
   # shellcheck source=/dev/null
@@ -51,18 +61,23 @@ install_engine() {
   fi
   wanted=("${packages[@]}")
   if [ -n "$version" ]; then wanted=("docker-ce-$version" "docker-ce-cli-$version" containerd.io); fi
-  if [ -n "$version" ] && [ "$(engine_version)" = "$version" ]; then
-    echo "docker-ce $version: nothing to do"
-  elif [ -z "$version" ] && [ -n "$(engine_version)" ]; then
-    echo "docker-ce $(engine_version): nothing to do"
+  if [ -z "$(absent_packages)" ] && [ -z "$(wrong_versions)" ]; then
+    echo "docker-ce $(version_of docker-ce): nothing to do"
   else
     yum install -y -q "${wanted[@]}" >&2
     # `yum install` of an older version than the one there succeeds and does nothing.
-    if [ -n "$version" ] && [ "$(engine_version)" != "$version" ]; then
-      yum downgrade -y -q "docker-ce-$version" "docker-ce-cli-$version" >&2
-    fi
-    echo "docker-ce $(engine_version): installed"
+    wrong=$(wrong_versions)
+    # shellcheck disable=SC2086  # a list of packages
+    [ -z "$wrong" ] || yum downgrade -y -q $wrong >&2
+    echo "docker-ce $(version_of docker-ce): installed"
   fi
+  for package in "${packages[@]}"; do
+    case $package in
+      containerd.io) watch package "$package" ;;
+      *) watch package "$package" "$version" ;;
+    esac
+  done
+  [ "$major" -lt 10 ] || watch package kernel-modules-extra
 }
 
 # Docker's own packages restart the service at an upgrade; this is for those that do not.
@@ -107,11 +122,13 @@ case $action in
       journalctl -u docker -n 20 --no-pager >&2
       die "docker.service does not start: the lines above are its last words"
     }
+    watch service docker
     if [ -n "$member" ] && [[ " $(id -nG "$member") " != *" docker "* ]]; then
       usermod -aG docker "$member"
       echo "$member" >"$JOINED"
       echo "$member joined the group docker"
     fi
+    [ -z "$member" ] || watch member "$member docker" yes
     ;;
   restore)
     if [ -e "$JOINED" ]; then

@@ -6,6 +6,9 @@
 #   NETWORK=PORT  what the host's own firewall has to let in (components/lib/access_rules.py says why)
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
+# How the openings are written.
+# shellcheck source=openings.sh
+. "$SCRIPTS/openings.sh"
 
 action=$1 ports=$2
 shift 2
@@ -66,18 +69,6 @@ closed_ports() {
 wanted_openings() {
   local opening
   for opening in ${openings[@]+"${openings[@]}"}; do printf '%s %s\n' "${opening%=*}" "${opening##*=}"; done
-}
-
-rich_rule() {
-  local family=ipv4
-  case $1 in *:*) family=ipv6 ;; esac
-  printf 'rule family="%s" source address="%s" port port="%s" protocol="tcp" accept' "$family" "$1" "$2"
-}
-input_rule() {
-  local source="-s $1 "
-  # As iptables-save writes it: a network of everybody is no condition.
-  case $1 in */0) source= ;; esac
-  printf 'INPUT %s-p tcp -m tcp --dport %s -m comment --comment registry-cache -j ACCEPT' "$source" "$2"
 }
 
 zone_file() { printf '%s/%s.xml' "$ZONES" "$(sed -n 's/^DefaultZone=//p' /etc/firewalld/firewalld.conf)"; }
@@ -198,6 +189,7 @@ case $action in
     keep_undo "$ports" ${openings[@]+"${openings[@]}"}
     if ! command -v nft >/dev/null; then yum install -y -q nftables >&2; fi
     put_file "$RULES" 600 root:root
+    watch file "$RULES" shown
     rules=$outcome
     nft -c -f "$RULES" || die "nft does not accept $RULES: its message is above"
     # One transaction: there is no moment without a rule.
@@ -206,13 +198,17 @@ case $action in
     [ "$outcome" = unchanged ] || systemctl daemon-reload
     systemctl enable -q registry-cache-firewall
     systemctl is-active -q registry-cache-firewall || systemctl start registry-cache-firewall
+    watch service registry-cache-firewall
+    watch nft 'inet registry_cache' shown
     wanted_openings | close_again
     while read -r network port; do
       case $network in *:*) tables=ip6tables ;; *) tables=iptables ;; esac
       if systemctl is-active -q firewalld; then
         open_in_firewalld "$network" "$port"
+        watch opening "firewalld $network $port" open
       elif systemctl is-active -q "$tables"; then
         open_in_iptables "$tables" "$network" "$port"
+        watch opening "$tables $network $port" open
       fi
     done < <(wanted_openings)
     echo "firewall: rules $rules"

@@ -7,5 +7,5 @@
 if [ -d "$UNDO" ]; then
   while read -r step; do bash "$UNDO/$step" </dev/null; done < <(ls -t "$UNDO")
 fi
-rm -rf "${SCRIPTS:?}" "${RECORDS:?}/directories" "$RECORDS/lock"
+rm -rf "${SCRIPTS:?}" "${RECORDS:?}/directories" "$RECORDS/stamps" "$RECORDS/containers" "$RECORDS/lock"
 rmdir "$BEFORE" "$UNDO" "$RECORDS" 2>/dev/null || true

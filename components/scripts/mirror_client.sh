@@ -168,6 +168,8 @@ case $action in
     # shellcheck disable=SC2086
     until_live present $hub_urls
     [ ${#gone[@]} -eq 0 ] || until_live absent "${gone[@]}"
+    watch configured "$DAEMON_JSON" "$hub_urls"
+    watch mirrors docker "$hub_urls"
     echo "$DAEMON_JSON: $outcome"
     ;;
   restore)

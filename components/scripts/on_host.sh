@@ -7,12 +7,16 @@ set -euo pipefail
 umask 022
 PATH=$PATH:/usr/sbin:/sbin
 STEP=$1
+VERSION=$2
 shift 2
 SCRIPTS=${0%/*}
 RECORDS=${SCRIPTS%/*}
 BEFORE=$RECORDS/before
 UNDO=$RECORDS/undo
 DIRECTORIES=$RECORDS/directories
+STAMPS=$RECORDS/stamps
+# What the running step watches. It stands until the step has left its stamp, so one that does not end well is known.
+WATCHED=$STAMPS/.$STEP.began
 outcome=
 
 die() {
@@ -25,7 +29,32 @@ die() {
 if ! { true >&9; } 2>/dev/null; then
   exec 9>>"$RECORDS/lock"
   flock -w 900 9 || die "an earlier step still runs on this host after 15 minutes: find what holds $RECORDS/lock (fuser) and end it"
+  if [ "$1" = apply ]; then
+    install -d -m 0700 "$STAMPS"
+    : >"$WATCHED"
+    bash "$0" "$STEP" "$VERSION" "$@"
+    # shellcheck source=leave_stamp.sh
+    . "$SCRIPTS/leave_stamp.sh"
+    exit
+  fi
 fi
+
+# Has previews look at a fact of this host, and this step run again where it is no longer as wanted. To be called once
+# the step has brought it about.
+#   watch file PATH shown|secret    as it is when the step ends; a shown one's lines are kept, so that changes can be shown
+#   watch directory PATH UID:GID
+#   watch package NAME [VERSION]
+#   watch service|timer NAME        active and enabled
+#   watch nft 'FAMILY TABLE'        as it is when the step ends
+watch() { # kind name [wanted]
+  local kind=$1 name=$2 wanted=${3:--}
+  case $kind in
+    service | timer) name=$name.$kind kind=unit wanted='active enabled' ;;
+    package) [ "$wanted" != - ] || wanted=installed ;;
+  esac
+  # Nothing is watched while a step is undone.
+  [ ! -e "$WATCHED" ] || printf '%s\t%s\t%s\n' "$kind" "$name" "$wanted" >>"$WATCHED"
+}
 
 # To be called before anything is changed: what undoes this step is then known, however it ends.
 keep_undo() { # the arguments that restore will get
@@ -36,6 +65,11 @@ keep_undo() { # the arguments that restore will get
 
 forget_undo() {
   rm -f "$UNDO/$STEP"
+  forget_stamp "$STEP"
+}
+
+forget_stamp() { # step
+  rm -rf "${STAMPS:?}/$1" "${STAMPS:?}/$1.texts" "${STAMPS:?}/.$1.began"
 }
 
 record_of() { # path
@@ -95,6 +129,10 @@ forget() { # path
 # whether it did. Not for use in $(…): there bash forgets `set -e`.
 put_file() { # path mode owner:group
   local new=$1.registry-cache
+  case $2 in
+    *[4567]) watch file "$1" shown ;;
+    *) watch file "$1" secret ;;
+  esac
   remember "$1"
   mkdir -p "$(dirname "$1")"
   (umask 077 && cat >"$new")

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # Puts the scripts that come on standard input in place, all or none (components/host.py packs them). Those in
 # folders have the folder in their name.
+# scripts DIGEST NAME@DIGEST…
 set -eu
 umask 077
 new=/var/lib/registry-cache/scripts.new
@@ -20,3 +21,4 @@ gzip -dc <packed | awk '
 rm packed
 rm -rf "${new%.new}"
 mv "$new" "${new%.new}"
+exec bash "${new%.new}/scripts.sh" "$1" "$2" apply

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import pulumi
 from pulumi.runtime import mocks
 from pulumi.runtime.config import set_all_config
+
+from components.lib.remote import Remote
+from components.observation import Look
 
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
 
@@ -66,6 +69,8 @@ class RecordingEngine(mocks.MockMonitor):
     def __init__(self, stack_outputs: Mapping[str, Any] | None = None) -> None:
         super().__init__(_Outputs(stack_outputs or {}))
         self.registered: dict[str, Registered] = {}
+        self.generations: dict[str, str] = {}
+        """What the program exports for the next ``up``, by host."""
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802  # the protocol's name
         answer: Any = super().RegisterResource(request)  # type: ignore[no-untyped-call]
@@ -101,9 +106,14 @@ class RecordingEngine(mocks.MockMonitor):
 
 
 def run_program(
-    configuration: Mapping[str, Any], stack_outputs: Mapping[str, Any] | None = None
+    configuration: Mapping[str, Any],
+    stack_outputs: Mapping[str, Any] | None = None,
+    look: Look | None = None,
 ) -> RecordingEngine:
-    """Runs the whole program against a recording engine. Keys of ``configuration`` are without prefix."""
+    """Runs the whole program against a recording engine. Keys of ``configuration`` are without prefix.
+
+    ``look`` answers for the hosts; without it, a program that looks at one fails.
+    """
     engine = RecordingEngine(stack_outputs)
     mocks.set_mocks(engine.mocks, project="registry-cache", stack="test", preview=False, monitor=engine)
     texts = {
@@ -115,15 +125,22 @@ def run_program(
     @mocks.test  # type: ignore[untyped-decorator]
     def program() -> None:
         from components import stack
+        from components.last_up import LastUp
 
         settings = stack.load_settings()
-        hosts = stack.declare_hosts(settings)
-        mirrors = stack.declare_mirrors(settings, hosts)
+        last_up = LastUp()
+        hosts = stack.declare_hosts(settings, last_up, look or _no_host)
+        mirrors = stack.declare_mirrors(settings, hosts, last_up)
         clients = stack.declare_clients(settings, hosts, mirrors)
         stack.declare_verifications(settings, mirrors, clients)
+        pulumi.Output.all(**stack.describe_generations(hosts)).apply(engine.generations.update)
 
     program()
     return engine
+
+
+def _no_host(hosts: Sequence[Remote]) -> NoReturn:
+    raise AssertionError(f"the program looks at {[host.name for host in hosts]}")
 
 
 def _enveloped(value: Any) -> Any:
