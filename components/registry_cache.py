@@ -62,7 +62,6 @@ class RegistryCache(pulumi.ComponentResource):
     upstream_url: str
     upstream_ca_file: str | None
     data_directory: str
-    upstream_ca_file: str | None
     container_id: pulumi.Output[str]
     container_name: str
     answers: pulumi.Resource

@@ -289,8 +289,8 @@ def main(arguments):
         before = read(path)
         if action == "merge":
             after = merge(before, mirrors)
-        elif action == "remove" and os.path.exists(path):
-            after = remove(before, mirrors, "--keep-list" in arguments)
+        elif action == "remove":
+            after = remove(before, mirrors, "--keep-list" in arguments) if os.path.exists(path) else before
         else:
             print(lack(before, mirrors) or "unchanged")
             return 0
