@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -69,6 +70,8 @@ def test_every_client_is_verified_after_it_is_configured(run: Run) -> None:
         ("mirror-1-docker.io-container", "mirror-1-image"),
         ("mirror-1-docker.io-container", "mirror-1-firewall"),
         ("mirror-1-answers-docker.io", "mirror-1-docker.io-container"),
+        ("mirror-1-collector", "mirror-1-answers-docker.io"),
+        ("mirror-1-upstreams", "mirror-1-collector"),
     ],
 )
 def test_steps_on_a_mirror_run_in_a_chain(run: Run, later: str, earlier: str) -> None:
@@ -171,3 +174,16 @@ def test_docker_is_installed_on_a_client_only_where_asked_for(run: Run) -> None:
 def test_the_mirrors_own_hosts_are_clients_unless_told_otherwise(run: Run) -> None:
     assert "mirror-1-mirror-client" in run().registered
     assert "mirror-1-mirror-client" not in run(mirrorsAreClients=False).registered
+
+
+def test_the_collector_gets_the_size_policy_of_all_upstreams(run: Run) -> None:
+    engine = run(
+        cache={"limit": "20GiB", "untagged": "48h"},
+        upstreams=[{"registry": "docker.io"}, {"registry": "ghcr.io", "port": 5001, "limit": "5GiB"}],
+    )
+    step = engine.registered["mirror-1-collector"]
+    assert "registry-cache-ghcr.io /data/docker_registry/ghcr.io" in step.inputs["create"]
+    told = json.loads(step.text("stdin"))
+    assert told["limit"] == 20 * 2**30
+    assert told["untagged"] == 48 * 3600
+    assert [one["limit"] for one in told["upstreams"]] == [None, 5 * 2**30]
