@@ -107,16 +107,25 @@ def meanwhile(work: Callable[[], object], period: float) -> Iterator[list[object
         raise failed[0]
 
 
+@pytest.fixture(scope="module")
+def published(lab: Lab) -> None:
+    """The images are at the upstream, for both versions."""
+    lab.upstream.publish(IMAGES)
+
+
 @pytest.fixture(scope="module", params=["2", "3"])
 def limited(
-    request: pytest.FixtureRequest, lab: Lab, plugins: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    published: None,
+    lab: Lab,
+    plugins: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Limited]:
     """One cache of each major version, with a limit of 200 MiB; registry 2 speaks plain http."""
     major = str(request.param)
     mode = {"2": "off", "3": "self-signed"}[major]
     lab.renew(["mirror-1"])
     lab.up(["client-1", "client-2"])
-    lab.upstream.publish(IMAGES)
     directory = tmp_path_factory.mktemp(f"limited-{major}") / "clone"
     stage = Stage.of(
         lab,
@@ -264,7 +273,9 @@ def assert_cached_answers_are_right(limited: Limited) -> None:
                 ok = answer.code == 0 and answer.stdout.split()[0] == digest
                 right += ok
                 wrong += [] if ok else [f"{url}: {answer}"]
-        print(f"registry {limited.major}: of {len(links)} blobs {right} right, {len(wrong)} wrong, the rest gone")
+        print(
+            f"registry {limited.major}: of {len(links)} blobs {right} right, {len(wrong)} wrong, the rest gone"
+        )
         assert wrong == []
         assert right > 5
     finally:
