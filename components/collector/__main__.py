@@ -8,8 +8,9 @@ import argparse
 import fcntl
 import os
 import signal
-import sqlite3
 import sys
+import time
+import traceback
 from typing import IO, List
 
 from . import collector, settings
@@ -17,6 +18,7 @@ from .collector import Collector, Places
 from .usage import Usage
 
 WATCH_SECONDS = 55.0
+FAILED_SECONDS = 10.0
 NOTICE, ERROR = 5, 3
 
 
@@ -74,8 +76,12 @@ def main(arguments: List[str]) -> int:
         else:
             run.once()
         run.close()
-    except (OSError, ValueError, KeyError, sqlite3.Error) as error:
-        _say(ERROR, f"failed: {type(error).__name__}: {error}")
+    except Exception as error:
+        # Whatever it is, the journal gets one line of it, and no more than a few a minute.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        _say(ERROR, f"failed: {type(error).__name__}: {error} ({os.path.basename(place[0])}:{place[1]})")
+        if options.action == "watch":
+            time.sleep(FAILED_SECONDS)
         return 1
     line = run.line()
     _say(NOTICE, line)

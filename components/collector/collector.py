@@ -47,7 +47,7 @@ REPORT_SECONDS = 10.0
 SAMPLE_SECONDS = 60
 GROWTH_SECONDS = 2.0
 STUCK_SECONDS = 1.0
-SHORTEST_GAP_SECONDS, LONGEST_GAP_SECONDS, GAP_FADES = 1.0, 20.0, 0.8
+SHORTEST_GAP_SECONDS, LONGEST_GAP_SECONDS, GAP_FADES = 2.0, 20.0, 0.8
 """Between the end of a run and the first look of the next one, as systemd and Python start it."""
 
 SWEEP_SECONDS = 0.05
@@ -132,8 +132,8 @@ class Cache:
                 if answer is not None:
                     self.ledger.add(answer)
 
-    def contents(self, manifests: Dict[str, Manifest], links: Links) -> List[Content]:
-        """Everything that is here, as decisions are made on it."""
+    def contents(self, manifests: Dict[str, Manifest], links: Links, with_tags: bool) -> List[Content]:
+        """Everything that is here, as decisions are made on it; tags are read only where they matter."""
         now = time.time()
         self.ledger.forget_before(now - PULL_SECONDS)
         held = eviction.being_pulled(self.ledger.asked, self.ledger.served, manifests, now - PULL_SECONDS)
@@ -148,7 +148,7 @@ class Cache:
             self.folders.blobs,
             self.ledger.uses,
             manifests,
-            [digest for _, _, digest in self.repositories.tags()],
+            [digest for _, _, digest in self.repositories.tags()] if with_tags else [],
             linked,
             held,
         )
@@ -274,14 +274,14 @@ class Collector:
             self._let_go(chosen[:AT_ONCE], links)
             self._reaction = max(marks.AT_REST.reaction, 1.5 * (time.monotonic() - begin))
             self.look()
-            left = self._need()
             if len(chosen) <= AT_ONCE:
                 freed = sum(one.content.size for one in chosen)
-                self.stuck = max(0, max(need.limit, need.disk, *need.own.values(), 0) - freed)
-                if self.stuck > 0:
+                if freed < max(need.limit, need.disk, *need.own.values(), 0):
+                    # All is taken that may go. Looking again at once finds no more.
+                    self.stuck = self._excess()
                     self._stuck_until = time.monotonic() + STUCK_SECONDS
                 break
-            need = left
+            need = self._need(away)
 
     def collect(self) -> None:
         """Carries out ttl and untagged, and begins to look for leftovers."""
@@ -301,7 +301,9 @@ class Collector:
         for begin in range(0, len(chosen), AT_ONCE):
             self._let_go(chosen[begin : begin + AT_ONCE], links)
         for cache in self.caches:
-            self._usage.prune(cache.name, cache.folders, now)
+            self._usage.keep_folders(cache.name, cache.folders)
+        for cache in self.caches:
+            self._usage.prune(cache.name, now)
         self._usage.set_fact("collected", str(now))
         self._usage.commit()
         self._sweeping = self._sweep_all()
@@ -351,6 +353,13 @@ class Collector:
         free = disk.free - int(growth * away)
         return Need(limit, marks.under_reserve(free, settings.min_free_of(disk.size)), own)
 
+    def _excess(self) -> int:
+        """By how much a limit or the reserve is missed right now."""
+        disk = disk_of(self._directory)
+        limits = [(cache.bytes, cache.limit) for cache in self.caches] + [(self.bytes, self._settings.limit)]
+        over = [used - limit for used, limit in limits if limit is not None]
+        return max(0, self._settings.min_free_of(disk.size) - disk.free, *over)
+
     def _over(self, used: int, limit: int, growth: float, away: float) -> int:
         pace = Pace(growth, self._reaction + away)
         return marks.over_limit(used, limit, self._settings.high, self._settings.low, pace)
@@ -378,8 +387,8 @@ class Collector:
     def _everything(self, exact: bool = False) -> Tuple[List[Content], Dict[str, Links]]:
         """All contents of all caches, after the latest uses were read, and who links them.
 
-        Unless `exact`, an empty folder of a link counts as one: it is slower to tell, and only matters for
-        what a kill left behind.
+        Unless `exact`, an empty folder of a link counts as one, and nothing as tagged: that is slower to
+        tell, and no matter for the order in which contents go.
         """
         contents: List[Content] = []
         links: Dict[str, Links] = {}
@@ -390,7 +399,7 @@ class Collector:
             self._manifests.update(found)
             self._usage.keep_manifests(found)
         for cache in self.caches:
-            contents += cache.contents(self._manifests, links[cache.name])
+            contents += cache.contents(self._manifests, links[cache.name], with_tags=exact)
         return contents, links
 
     def _let_go(self, chosen: List[Chosen], links: Dict[str, Links]) -> None:

@@ -196,7 +196,7 @@ class Usage:
         )
         return [tuple(row) for row in rows][::-1]
 
-    def prune(self, cache: str, folders: BlobFolders, now: float) -> None:
+    def prune(self, cache: str, now: float) -> None:
         """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and samples."""
         self._database.execute("delete from pull where at < ?", (now - KEPT_SECONDS,))
         self._database.execute("delete from sample where at < ?", (now - KEPT_SECONDS,))

@@ -40,6 +40,8 @@ service() { # description action python
 [Unit]
 Description=$1
 After=docker.service
+# One that was killed begins anew at once; one that fails waits a while itself.
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot

@@ -452,6 +452,18 @@ def test_it_runs_as_a_program_where_nothing_is_installed(storage: RegistryStorag
     assert 'registry_cache_bytes{upstream="docker.io"}' in (tmp_path / "metrics" / "collect.prom").read_text()
 
 
+def test_what_it_cannot_do_is_one_line_that_says_what(tmp_path: Path) -> None:
+    (tmp_path / "collector").symlink_to(PACKAGE)
+    (tmp_path / "collect.json").write_text("{}")
+    command = [sys.executable, "-s", "-B", "-m", "collector", "now"]
+    for name in ("settings", "state", "metrics", "containers"):
+        command += [f"--{name}", str(tmp_path / ("collect.json" if name == "settings" else name))]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stdout.startswith("failed: KeyError: 'upstreams' (settings.py:")
+    assert done.stderr == ""
+
+
 def test_it_holds_only_what_python_3_6_knows() -> None:
     vermin = Path(sys.executable).with_name("vermin")
     command: list[str | Path] = [

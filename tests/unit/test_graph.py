@@ -70,6 +70,8 @@ def test_every_client_is_verified_after_it_is_configured(run: Run) -> None:
         ("mirror-1-docker.io-container", "mirror-1-image"),
         ("mirror-1-docker.io-container", "mirror-1-firewall"),
         ("mirror-1-answers-docker.io", "mirror-1-docker.io-container"),
+        ("mirror-1-collector", "mirror-1-answers-docker.io"),
+        ("mirror-1-upstreams", "mirror-1-collector"),
     ],
 )
 def test_steps_on_a_mirror_run_in_a_chain(run: Run, later: str, earlier: str) -> None:
@@ -329,3 +331,16 @@ def test_a_changed_program_on_the_mirror_is_a_changed_step(run: Run, monkeypatch
     host_module._digest.cache_clear()
     different = {name for name in before if before[name] != after[name]}
     assert different == {"mirror-1-scripts", "mirror-1-metrics"}
+
+
+def test_the_collector_gets_the_size_policy_of_all_upstreams(run: Run) -> None:
+    engine = run(
+        cache={"limit": "20GiB", "untagged": "48h"},
+        upstreams=[{"registry": "docker.io"}, {"registry": "ghcr.io", "port": 5001, "limit": "5GiB"}],
+    )
+    step = engine.registered["mirror-1-collector"]
+    assert "registry-cache-ghcr.io /data/docker_registry/ghcr.io" in step.inputs["create"]
+    told = json.loads(step.text("stdin"))
+    assert told["limit"] == 20 * 2**30
+    assert told["untagged"] == 48 * 3600
+    assert [one["limit"] for one in told["upstreams"]] == [None, 5 * 2**30]
