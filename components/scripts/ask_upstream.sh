@@ -78,10 +78,10 @@ if [ "$answer" = 401 ]; then
       # A login goes nowhere unencrypted.
       case $realm in https:*) login=$(login) ;; *) login='' ;; esac
       host=${realm#*://}
-      ask "${host%%/*}" "${question[@]}" "$realm" <<<"$login"
+      ask "${host%%/*}" "${question[@]}" "$realm" < <(printf '%s\n' "$login")
       [ "$answer" = 200 ] || { tell "$answer" "${host%%/*}" && exit 0; }
       token=$(sed -n 's/.*"\(access_\)\{0,1\}token" *: *"\([^"]*\)".*/\2/p' "$work/body")
-      ask "$who" "${method[@]}" "$address" <<<"header = \"Authorization: Bearer $token\""
+      ask "$who" "${method[@]}" "$address" < <(printf 'header = "Authorization: Bearer %s"\n' "$token")
       ;;
     basic*) ask "$who" "${method[@]}" "$address" < <(login) ;;
   esac

@@ -5,9 +5,11 @@
 . "${0%/*}/on_host.sh"
 
 action=$1
-[ "$action" = apply ] || exit 0
+if [ "$action" = restore ]; then
+  forget_undo
+  exit 0
+fi
+keep_undo "${@:2}"
 find_python
 cd "$SCRIPTS"
-# Other steps of this host need not wait for a download that somebody broke off.
-exec 9>&-
-exec "$python" -B -s -E -m puller
+"$python" -B -s -E -m puller

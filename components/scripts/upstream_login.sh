@@ -5,7 +5,11 @@
 . "${0%/*}/on_host.sh"
 
 action=$1 container=$2 upstream=$3 registry=$4 username=$5
-[ "$action" = apply ] || exit 0
+if [ "$action" = restore ]; then
+  forget_undo
+  exit 0
+fi
+keep_undo "${@:2}"
 answer=$(bash "$SCRIPTS/ask_upstream.sh" "$container" "$upstream")
 case $answer in
   ok) echo "$registry does not refuse the login of $username" ;;

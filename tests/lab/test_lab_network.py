@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from lab import Lab
+from lab.proxy import Passage
 
 NGINX = "docker.io/library/nginx:latest"
 
@@ -90,6 +91,62 @@ def test_the_upstream_can_answer_with_an_error_for_a_while(lab: Lab, status: int
 
     assert answer == str(status)
     assert client.run(question).stdout == "200"
+
+
+def test_ghcr_gives_public_images_to_who_has_a_token_and_private_ones_to_who_logged_in_for_it(
+    lab: Lab,
+) -> None:
+    client = lab.host("client-1")
+    ask = """
+token() { curl -sS $2 "https://ghcr.io/token?service=ghcr.io&scope=repository:acme/$1:pull" |
+    sed 's/.*"token": "\\([^"]*\\)".*/\\1/'; }
+manifest() { curl -sS -o /dev/null -w '%{http_code} ' -H "Authorization: Bearer $2" \
+    https://ghcr.io/v2/acme/$1/manifests/1.0; }
+manifest tool none
+manifest tool "$(token tool)"
+manifest private "$(token private)"
+manifest private "$(token private '-u reader:a-lab-token')"
+curl -sS -o /dev/null -w '%{http_code}' -u reader:wrong https://ghcr.io/token
+"""
+
+    assert client.run("bash -s", ask).stdout.split() == ["401", "200", "401", "200", "401"]
+
+
+def test_an_upstream_tells_its_limit_and_refuses_manifests_once_it_is_used_up(lab: Lab) -> None:
+    client = lab.host("client-1")
+    question = "curl -sSI https://registry-1.docker.io/v2/library/nginx/manifests/latest"
+
+    def answer(remaining: int | None) -> tuple[str, dict[str, str]]:
+        lab.upstream.rate_limit(remaining)
+        status, *lines = client.run(question).stdout.strip().splitlines()
+        return status.split()[1], dict(line.split(": ", 1) for line in lines)
+
+    try:
+        left, some = answer(37)
+        refused, none = answer(0)
+    finally:
+        free, headers = answer(None)
+
+    assert (left, refused, free) == ("200", "429", "200")
+    assert (some["ratelimit-limit"], some["ratelimit-remaining"]) == ("100;w=21600", "37;w=21600")
+    assert (none["ratelimit-remaining"], none["retry-after"]) == ("0;w=21600", "21600")
+    assert some["docker-ratelimit-source"] in {client.address, client.address6}
+    assert not [name for name in headers if "ratelimit" in name]
+
+
+def test_a_host_that_is_cut_off_reaches_the_upstreams_by_the_proxy_alone(lab: Lab) -> None:
+    client = lab.host("client-1")
+    straight = "curl -sS -o /dev/null --max-time 10 -w '%{http_code}' https://quay.io/v2/"
+    lab.proxy.forget()
+    lab.cut_off("client-1")
+    try:
+        assert client.run(straight, check=False).code == 7
+        assert client.run(f"{straight} --proxy {lab.proxy.url}").stdout == "200"
+    finally:
+        lab.reconnect("client-1")
+
+    assert client.run(straight).stdout == "200"
+    assert lab.proxy.passages() == {Passage("client-1", "quay.io:443"): 1}
 
 
 @pytest.mark.parametrize("major", ["2", "3"])
