@@ -26,6 +26,7 @@ DISK_MIB, KEPT_FREE_MIB = 400, 100
 
 # The prober looks every five seconds here, and not each minute: nothing else of it is another.
 SOONER = "/etc/systemd/system/registry-cache-upstreams.timer.d/sooner.conf"
+EVERY_FIVE_SECONDS = "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/5\nAccuracySec=100ms\n"
 PATIENCE = Durations(
     evaluation=1,
     disk_low_for=2,
@@ -89,10 +90,7 @@ def watched(lab: Lab, plugins: Path, tmp_path_factory: pytest.TempPathFactory) -
     lab.up([CLIENT])
     mirror = lab.host(MIRROR)
     mirror.run(f"mkdir -p /data && mount -t tmpfs -o size={DISK_MIB}m tmpfs /data")
-    mirror.run(
-        f"install -D -m 644 /dev/stdin {SOONER}",
-        "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/5\nAccuracySec=100ms\n",
-    )
+    mirror.run(f"install -D -m 644 /dev/stdin {SOONER}", EVERY_FIVE_SECONDS)
     directory = tmp_path_factory.mktemp("monitoring")
     stage = Stage.of(
         lab,
@@ -272,6 +270,6 @@ def test_every_alert_that_fired_had_its_texts_filled_in(watched: Watched) -> Non
     """Prometheus puts its complaint where a template fails."""
     ever = watched.prometheus.ask('count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[2h]))')
     assert len(ever) >= 12, ever
-    rules = watched.prometheus._get("rules")["groups"][0]["rules"]
+    rules = watched.prometheus.rules_now()
     assert {rule["health"] for rule in rules} == {"ok"}
     assert not [rule for rule in rules if rule.get("lastError")]
