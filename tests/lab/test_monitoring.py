@@ -20,7 +20,7 @@ from tests.lab.prometheus import Prometheus, prometheus
 MIRROR, CLIENT = "mirror-1", "client-1"
 PORT = 9469
 CONTAINER = "registry-cache-docker.io"
-SECONDS = 150
+SECONDS = 300
 """For an alert to fire or to end; each does within a few seconds of what the mirror finds."""
 DISK_MIB, KEPT_FREE_MIB = 400, 100
 
