@@ -16,6 +16,8 @@ if [ ${#missing[@]} -gt 0 ]; then
     # The run level keeps Debian from starting the servers: the tests start some of their own.
     export RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive
     apt-get -qq update && apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null || exit 1
+    # Nor at the machine's next start.
+    case " ${missing[*]} " in *" prometheus "*) systemctl disable -q prometheus 2>/dev/null || true ;; esac
 fi
 
 summary=""

@@ -66,8 +66,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             body = self.server.sources.text().encode()
         except Removed:
-            self.send_error(503, "Starting again")
             self.server.removed = True
+            self.send_error(503, "Starting again")
             self.server.shutdown()
             return
         self.send_response(200)

@@ -46,6 +46,11 @@ class Prometheus:
             for alert in found
         }
 
+    def rules_now(self) -> list[dict[str, Any]]:
+        """Each rule, with how it fares."""
+        found: list[dict[str, Any]] = self._get("rules")["groups"][0]["rules"]
+        return found
+
     def use(self, durations: alerts.Durations) -> None:
         """Has it go by the rules with other durations."""
         self.rules.write_text(alerts.render(durations))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.exporter import registry_counters
 from lab import Lab
 from lab.machine import LabHost
 from tests.lab.mirror_watch import status_of
@@ -123,6 +125,37 @@ def test_metrics_and_health_are_for_the_container_alone(cached: Cached) -> None:
     assert cached.client.run(question, check=False).code != 0
     answer = cached.mirror.run(f"docker exec {CONTAINER} wget -q -O - http://127.0.0.1:5001/debug/health")
     assert answer.stdout.strip() == "{}"
+
+
+def test_the_registrys_own_counters_lie_in_its_data_directory(cached: Cached) -> None:
+    file, understand = {
+        "2": (".vars.json", registry_counters.of_registry_2),
+        "3": (".metrics", registry_counters.of_registry_3),
+    }[cached.major]
+    path = f"{DATA}/{file}"
+    cached.mirror.run(
+        f"for try in $(seq {BACK_WITHIN_SECONDS}); do test -s {path} && exit; sleep 1; done; exit 1"
+    )
+
+    families = understand(cached.mirror.read(path).decode())
+
+    names = ("requests", "hits", "misses", "pulled_bytes", "pushed_bytes")
+    assert set(families) == {f"registry_proxy_{name}_total" for name in names}
+    pulled = families["registry_proxy_pulled_bytes_total"].samples
+    assert float(pulled['type="blob"']) > 100_000, "nginx came by this cache"
+    assert float(pulled['type="manifest"']) > 0
+
+
+def test_a_place_that_takes_no_counters_makes_no_cache_unhealthy(cached: Cached) -> None:
+    check = cached.inspect()["Config"]["Healthcheck"]["Test"]
+    assert check[0] == "CMD"
+    in_the_way = f"{DATA}/{check[-1]}.new"
+    cached.mirror.run(f"rm -f {in_the_way}; mkdir -p {in_the_way}/full")
+
+    checked = cached.mirror.run(f"docker exec {CONTAINER} {shlex.join(check[1:])}", check=False)
+
+    cached.mirror.run(f"rm -r {in_the_way}")
+    assert checked.code == 0, checked.stderr
 
 
 def assert_read_only(cached: Cached) -> None:

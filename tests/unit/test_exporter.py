@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from components.collector import report
 from components.exporter import families, registry_counters
 from components.exporter.__main__ import CONTENT_TYPE, Server
 from components.exporter.sources import STALE_SECONDS, Removed, Sources
@@ -58,6 +59,21 @@ REGISTRY_2 = json.dumps(
 FOUND = {"docker.io": Finding(None, "", 100, 87), "ghcr.io": Finding("tls", "")}
 
 
+def collected() -> str:
+    """The guard's page for one cache with a limit."""
+    cache = report.upstream(4096, 8192, True, {"blob.hit": 3, "error.rate_limited": 2}, 1700000000.5, None)
+    state = {
+        "limit": 1 << 30,
+        "min_free": 1 << 29,
+        "stuck": 0,
+        "disk": {"size": 1 << 40, "free": 1 << 39},
+        "last_run": {"at": 1700000000.25, "seconds": 12.5},
+        "upstreams": {"docker.io": cache},
+        "proofs": {"client-1": 1700000000},
+    }
+    return report.prometheus(state)
+
+
 @pytest.fixture
 def mirror(tmp_path: Path) -> Path:
     """What a mirror with both kinds of registry has: metrics/, and a data directory for each upstream."""
@@ -65,10 +81,7 @@ def mirror(tmp_path: Path) -> Path:
         (tmp_path / name).mkdir()
     (tmp_path / "metrics" / "upstreams.prom").write_text(exposition.as_text(FOUND, 1800000000, 1700000000))
     (tmp_path / "metrics" / "upstreams.json").write_text("{}")
-    (tmp_path / "metrics" / "collect.prom").write_text(
-        "# HELP registry_cache_bytes What is held.\n# TYPE registry_cache_bytes gauge\n"
-        'registry_cache_bytes{upstream="all"} 4096\n'
-    )
+    (tmp_path / "metrics" / "collect.prom").write_text(collected())
     (tmp_path / "docker.io" / ".metrics").write_text(REGISTRY_3)
     (tmp_path / "ghcr.io" / ".vars.json").write_text(REGISTRY_2)
     return tmp_path
@@ -89,7 +102,8 @@ def samples(text: str) -> dict[str, dict[tuple[str, ...], float]]:
 
 def test_all_sources_are_one_text_under_one_set_of_names(mirror: Path) -> None:
     found = samples(sources(mirror).text())
-    assert found["registry_cache_bytes"] == {("all",): 4096}
+    assert found["registry_cache_bytes"] == {("docker.io",): 4096}
+    assert found["registry_cache_last_use_timestamp_seconds"] == {("docker.io",): 1700000000.5}
     assert found["registry_cache_upstream_up"] == {("docker.io",): 1, ("ghcr.io",): 0}
     assert found["registry_proxy_hits_total"] == {
         ("docker.io", "blob"): 3,
@@ -107,9 +121,10 @@ def test_all_sources_are_one_text_under_one_set_of_names(mirror: Path) -> None:
     assert found["registry_proxy_misses_total"][("ghcr.io", "manifest")] == 3
 
 
-def test_only_metrics_of_the_catalogue_leave_the_mirror_with_its_types_and_labels(mirror: Path) -> None:
+def test_the_catalogues_metrics_and_no_other_leave_the_mirror_with_its_types_and_labels(mirror: Path) -> None:
     """A registry's process and storage metrics stay there, and so does its command line."""
     known = {metric.name: metric for metric in METRICS}
+    assert set(samples(sources(mirror).text())) == set(known)
     for family in text_string_to_metric_families(sources(mirror).text()):
         for sample in family.samples:
             assert sample.name in known
@@ -229,7 +244,7 @@ def test_the_metrics_are_served_as_prometheus_wants_them(serve: Serve) -> None:
     answer = ask(serve("192.0.2.0/24"))
     assert (answer.status, answer.headers["Content-Type"]) == (200, CONTENT_TYPE)
     assert answer.headers["Server"] == "registry-cache"
-    assert samples(answer.read().decode())["registry_cache_bytes"] == {("all",): 4096}
+    assert samples(answer.read().decode())["registry_cache_bytes"] == {("docker.io",): 4096}
 
 
 def test_a_head_has_no_body_and_another_path_or_method_no_answer(serve: Serve) -> None:

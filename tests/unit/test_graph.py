@@ -296,7 +296,7 @@ def test_the_upstreams_are_asked_on_every_mirror_and_metrics_served_only_where_n
 
 
 def test_an_upstreams_password_reaches_the_prober_as_a_secret_and_by_standard_input_alone(run: Run) -> None:
-    password = "made-up-for-this-test"
+    password = "made-up-for-this-test"  # pragma: allowlist secret
     engine = run(upstreams=[{"registry": "docker.io", "username": "reader", "password": password}])
     step = engine.registered["mirror-1-upstreams"]
     assert step.is_secret("stdin")

@@ -26,7 +26,7 @@ from components.prober.upstream import Finding, Upstream, ask
 from components.prober.way import Proxies, Way
 
 STRAIGHT = Proxies(None, None, ())
-PASSWORD = "pass:word é"
+PASSWORD = "pass:word é"  # pragma: allowlist secret
 TOKEN = "a-token"
 LOGIN = "Basic " + base64.b64encode(f"reader:{PASSWORD}".encode()).decode()
 
