@@ -89,12 +89,14 @@ class Ledger:
             digest = self._storage.tagged(answer.repository, answer.reference)
         if digest is not None:
             self._book_use(digest, answer.ended)
-        if answer.method != "GET":
-            return
         if answer.kind == registry_log.MANIFEST:
+            # For an image that it has already, Docker asks by HEAD alone.
             pull = (answer.ended, answer.client, answer.repository)
             self.pulls.append(pull)
             self.new_pulls.append(pull)
+        if answer.method != "GET":
+            return
+        if answer.kind == registry_log.MANIFEST:
             for nonce, (addresses, _) in self._marks.items():
                 if answer.client in addresses:
                     self._marks[nonce] = (addresses, True)

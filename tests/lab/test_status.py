@@ -19,7 +19,7 @@ from lab.machine import LabHost
 from tests.chromium import DESKTOP, PHONE, opened, seen
 from tests.lab.program_stage import HUB, Stage, differences, files_of
 
-SECONDS = 150
+SECONDS = 240
 """How long the collector and the prober may take to have seen something, on a busy machine."""
 
 CONTAINERD = '{"features": {"containerd-snapshotter": true}}\n'

@@ -235,6 +235,14 @@ def test_the_books_say_who_pulled_what() -> None:
     assert books.served["10.0.0.7", "sha256:aa"] == 101.0
 
 
+def test_a_pull_of_what_the_client_has_already_is_a_pull() -> None:
+    """Docker asks for its manifest by HEAD alone; without it, the client would seem to go past the mirror."""
+    books = ledger()
+    books.add(answer(kind="manifest", reference="latest", method="HEAD"))
+    assert books.pulls == [(100.5, "10.0.0.7", "library/nginx")]
+    assert books.clients == {}, "nothing was taken"
+
+
 def test_a_proof_needs_a_manifest_between_its_marks() -> None:
     def mark(event: str, at: float, client: str = "10.0.0.7") -> Answer:
         return answer(kind="base", repository=event, reference="web-1.a.b.0123", ended=at, client=client)
