@@ -40,6 +40,7 @@ status: setup ## how mirrors and clients stand (JSON=1, HTML=page.html, HOURS=24
 		$(if $(HOURS),--hours "$(HOURS)")
 
 new-stack: setup ## ask what a stack of your own needs, write its file: NAME=office (ARGS=--help: flags)
+	@test -n "$(NAME)" || { echo "name the stack, as in: make new-stack NAME=office" >&2; exit 2; }
 	@STACK=$(NAME) toolchain/run python -m toolchain.new_stack $(NAME) $(ARGS)
 
 test: setup ## all tests: unit, preview, lab (TIERS="unit preview" for some)

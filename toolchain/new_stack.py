@@ -7,6 +7,7 @@ whoever writes the file by hand needs none of this.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from components.settings import Settings
 from components.settings_errors import SettingsError
 from components.stack_hosts import login_of
 from toolchain import host_keys, stack_file
+from toolchain.environment import stack_of
 from toolchain.host_keys import NoHostKey
 from toolchain.stack import CannotGoOn, Stack
 from toolchain.steps import say
@@ -294,7 +296,7 @@ def _parser() -> argparse.ArgumentParser:
         ' make new-stack NAME=office ARGS="--mirror … --network …"',
     )
     host = "[NAME=][USER@]ADDRESS[:PORT]"
-    parser.add_argument("name", nargs="?", default="", help="of the stack")
+    parser.add_argument("name", help="of the stack")
     parser.add_argument("--mirror", action="append", default=[], metavar=host, help="repeat for several")
     parser.add_argument("--client", action="append", default=[], metavar=host)
     parser.add_argument(
@@ -344,13 +346,15 @@ def main(arguments: Sequence[str], root: Path) -> int:
     """The command line of `make new-stack`."""
     options = _parser().parse_args(arguments)
     console = Console(markup=False, highlight=False)
-    by_flags = len(arguments) > bool(options.name)
+    name, by_flags = options.name, len(arguments) > 1
     try:
-        name = options.name or ("" if by_flags else Prompt.ask("Name of the stack", console=console))
         if not stack_file.NAME.fullmatch(name):
             raise CannotGoOn(f"{name!r} is no stack's name: use letters, digits, hyphens, as in NAME=office")
         if (root / f"Pulumi.{name}.yaml").exists():
             raise CannotGoOn(_exists(name))
+        if stack_of(os.environ) != name:
+            # The lab's passphrase, which is published, would encrypt the new stack's secrets.
+            raise CannotGoOn(f"this runs with the passphrase of another stack: make new-stack NAME={name}")
         if by_flags:
             known = Path(options.known_hosts).expanduser().read_text() if options.known_hosts else ""
             pairs = [pair.rpartition("=SHA256:") for pair in options.fingerprint]

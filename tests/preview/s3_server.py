@@ -95,7 +95,7 @@ class S3Server:
             )
         server = cls(directory, port, key, secret, process)
         server._wait_ready()
-        server.request("PUT", "states")
+        server._make_bucket()
         return server
 
     @property
@@ -117,28 +117,24 @@ class S3Server:
             if file.is_file()
         }
 
-    def request(self, method: str, path: str) -> str:
+    def _make_bucket(self) -> None:
         """A signed request; curl gets the keys by its configuration on standard input."""
+        options = {
+            "url": f"http://127.0.0.1:{self.port}/states",
+            "request": "PUT",
+            "aws-sigv4": f"aws:amz:{REGION}:s3",
+            "user": f"{self.key}:{self.secret}",
+            "header": "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+        }
         done = subprocess.run(
-            [
-                "curl",
-                "--fail",
-                "--silent",
-                "--show-error",
-                "--config",
-                "-",
-                "--request",
-                method,
-                f"http://127.0.0.1:{self.port}/{path}",
-            ],
-            input=f'aws-sigv4 = "aws:amz:{REGION}:s3"\nuser = "{self.key}:{self.secret}"\n',
+            ["curl", "--fail", "--silent", "--show-error", "--config", "-"],
+            input="".join(f'{name} = "{value}"\n' for name, value in options.items()),
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode != 0:
-            raise AssertionError(f"{method} {path}: {done.stderr}\n{self.log()}")
-        return done.stdout
+            raise AssertionError(f"no bucket: {done.stderr}\n{self.log()}")
 
     def log(self) -> str:
         """All that the server said."""

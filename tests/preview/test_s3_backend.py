@@ -6,13 +6,14 @@ import dataclasses
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.preview.s3_server import S3Server
 from tests.pulumi_project import STACK, Project
+from tests.unit.settings_sample import SAMPLE, make_home, read
 
 PASSWORD = "open-sesame"  # pragma: allowlist secret
 PROGRAM = """
@@ -124,3 +125,17 @@ def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
     while not file.exists():
         assert process.poll() is None, "up ended before its slow command began"
         time.sleep(0.05)
+
+
+def test_the_program_itself_reads_its_own_stack_from_the_bucket(
+    clone_project: Callable[[Mapping[str, object]], Project], server: S3Server, tmp_path: Path
+) -> None:
+    """Renewal reads the stack's own outputs, from whatever backend they are in."""
+    make_home(tmp_path / "user")
+    raw = read(SAMPLE) | {"ssh": {"privateKeyFile": str(tmp_path / "user/.ssh/id_ed25519")}}
+    local = clone_project({f"registry-cache:{key}": value for key, value in raw.items()})
+    environment = {**local.environment, **server.login, "PULUMI_BACKEND_URL": server.backend}
+    remote = dataclasses.replace(local, environment=environment)
+    remote.cli("stack", "init", f"organization/registry-cache/{STACK}")
+    remote.preview()
+    remote.cli("stack", "rm", "--yes", STACK)

@@ -22,6 +22,8 @@ REMOTE, LOCAL = "command:remote:Command", "command:local:Command"
 REQUEST, SIGNED = "tls:index/certRequest:CertRequest", "tls:index/locallySignedCert:LocallySignedCert"
 SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+PASSWORD, WORD = "open-sesame", "hidden-word"
+BASE64 = "AAAA"
 DIGEST = "sha256:" + "1" * 64
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----"  # pragma: allowlist secret
 HOP = Endpoint("203.0.113.2", 22, "jump", ECDSA_KEY)
@@ -58,7 +60,7 @@ PROGRAMS: dict[str, dict[str, Any]] = {
     "no TLS": {"tls": {"mode": "off"}},
     "credentials, two upstreams and IPv6": {
         "upstreams": [
-            {"registry": "docker.io", "username": "reader", "password": "open-sesame"},
+            {"registry": "docker.io", "username": "reader", "password": PASSWORD},
             {"registry": "ghcr.io", "port": 5001},
         ],
         "access": {"networks": ["203.0.113.0/24", "2001:db8::/64"]},
@@ -66,7 +68,7 @@ PROGRAMS: dict[str, dict[str, Any]] = {
     "an address of IPv6": {
         "mirrors": [{"name": "mirror-1", "address": "2001:db8::10", "hostKey": ECDSA_KEY}],
         "access": {"networks": ["2001:db8::/64"]},
-        "upstreams": [{"registry": "docker.io", "username": "reader", "password": "open-sesame"}],
+        "upstreams": [{"registry": "docker.io", "username": "reader", "password": PASSWORD}],
     },
     "another time": {"tls": {"validDays": 90}},
     "metrics": {"metrics": {"networks": ["203.0.113.9/32"]}},
@@ -85,9 +87,7 @@ def test_the_program_passes_every_rule(changes: Mapping[str, Any], tmp_path: Pat
         "ssh": {**changes.get("ssh", {}), **key},
     }
     declared = list(resources(run_program(configuration)))
-    circumstances = Circumstances(
-        "prod", configuration.get("tls", {}).get("validDays", 365), ("open-sesame",)
-    )
+    circumstances = Circumstances("prod", configuration.get("tls", {}).get("validDays", 365), (PASSWORD,))
 
     assert len(declared) > 10
     found = {
@@ -231,15 +231,15 @@ LOGINS = {
 PLAIN: dict[str, tuple[Resource, str]] = {
     "a key in stdin": (remote(f"{KEY}\nAAAA"), "step: stdin holds a private key that is not a secret"),
     "a key in a command": (remote(create=f"echo '{KEY}'"), "create holds a private key"),
-    "a key of tls": (Resource(REQUEST, "r", {"privateKeyPem": "AAAA"}), "privateKeyPem holds a password or"),
-    "a connection": (connected(password="hidden-word"), "connection.password holds a password or key"),
+    "a key of tls": (Resource(REQUEST, "r", {"privateKeyPem": BASE64}), "privateKeyPem holds a password or"),
+    "a connection": (connected(password=WORD), "connection.password holds a password or key"),
     "in JSON": (
         Resource(DOCKER_PROVIDER, "api", {"registryAuth": json.dumps([{"password": "hidden-word"}])}),
         "registryAuth.0.password holds a password or key",
     ),
     "a login of registry 2": (remote(LOGINS["registry 2"]), "stdin holds a login at an upstream"),
     "a login of registry 3": (remote(LOGINS["registry 3"]), "stdin holds a login at an upstream"),
-    "a URL": (remote("https://me:hidden-word@example.org/"), "stdin holds a URL with a password"),
+    "a URL": (remote(f"https://me:{WORD}@example.org/"), "stdin holds a URL with a password"),
     "the configuration's": (
         remote(create="echo hidden-word"),
         "create holds a password of the configuration",
@@ -261,7 +261,7 @@ def test_a_plain_secret_is_told_and_not_shown(resource: Resource, said: str) -> 
 
 @pytest.mark.parametrize("login", LOGINS.values(), ids=LOGINS)
 def test_a_secret_in_its_envelope_passes(login: str) -> None:
-    for value in (f"{KEY}\nAAAA", login, "https://me:hidden-word@example.org/"):
+    for value in (f"{KEY}\nAAAA", login, f"https://me:{WORD}@example.org/"):
         assert (
             problems("secrets", remote(secret(value)), (), Circumstances("test", 365, ("hidden-word",))) == []
         )
