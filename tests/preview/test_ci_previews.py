@@ -1,4 +1,4 @@
-"""The scripts of the workflows from end to end: a git repository, the real engine, and a GitHub of the tests' own."""
+"""The scripts of the workflows from end to end: git, the real engine, and a GitHub of the tests' own."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def set_networks(project: Project, stack: str, *networks: str) -> None:
 
 
 def pull_request(project: Project, github: GitHubDouble, *arguments: str) -> tuple[int, str]:
-    """What both workflows do for the newest commit: the previews, then the comment. The code, and the comment."""
+    """What both workflows do for the newest commit: the code of the previews, and the comment."""
     plans = project.directory.with_name("plans.json")
     code = preview.main(["--base", "main", "--plans", str(plans), *arguments], project.directory)
     head = git(project, "rev-parse", "HEAD")

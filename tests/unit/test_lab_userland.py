@@ -1,4 +1,4 @@
-"""The lab on a real userland: what it is made of and leaves out. Whether such hosts boot, lab.yml alone says."""
+"""The lab on a real userland: what it is made of, and what it leaves out. Here no such host boots."""
 
 from __future__ import annotations
 
