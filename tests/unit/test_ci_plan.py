@@ -27,7 +27,7 @@ from ci.plan import (
 
 PLANS = Path(__file__).parent / "plans"
 SECRET_VALUE = {
-    "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+    "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",  # pragma: allowlist secret
     "ciphertext": "[secret]",
 }
 UNKNOWN_VALUE = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
