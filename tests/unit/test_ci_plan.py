@@ -297,6 +297,37 @@ def test_a_changed_command_line_tells_what_it_changes(
     )
 
 
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("mirror-client", "daemon.json and what Docker trusts, put right"),
+        ("docker-engine", "Docker, put right"),
+        ("firewall", "firewall, put right"),
+        ("configuration-docker.io", "config.yml of docker.io, put right"),
+        ("gatherer", "gatherer, put right"),
+    ],
+)
+def test_a_step_that_runs_for_what_somebody_changed_on_the_host_puts_it_right(step: str, words: str) -> None:
+    line = "exec sudo -n bash /var/lib/registry-cache/scripts/x.sh step 0123456789ab{} apply a b c"
+    for old, new in (("", "+1"), ("+3", "+4")):
+        change = Change(
+            "h",
+            "command:remote:Command",
+            "update",
+            {"create": line.format(old)},
+            {"create": line.format(new)},
+        )
+        assert meaning_of(change, step).thing == words
+    other = Change(
+        "h",
+        "command:remote:Command",
+        "update",
+        {"create": line.format("")},
+        {"create": line.format("+1") + "d"},
+    )
+    assert "put right" not in meaning_of(other, step).thing, "that is a change of the configuration"
+
+
 def test_a_step_that_nobody_knows_yet_is_told_by_its_name_and_its_lines() -> None:
     change = Change(
         "m-collect", "command:remote:Command", "update", {"stdin": "a\nb\nc"}, {"stdin": "a\nB\nc\nd"}
