@@ -22,7 +22,7 @@ def github() -> Iterator[GitHubDouble]:
 
 @pytest.fixture
 def stage(lab: Lab, plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """A stack that is up, and this process with the environment of its commands, as a workflow's step has it."""
+    """A stack that is up; this process has the environment of its commands, as a workflow's step has it."""
     lab.renew(["mirror-1", "client-1"])
     stage = Stage.of(lab, tmp_path / "clone", plugins, ["mirror-1"], ["client-1"])
     stage.up()
