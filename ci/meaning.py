@@ -23,6 +23,8 @@ _CONTEXT = 2
 """Lines shown around each change."""
 _COMMANDS = ("create", "update")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----")
+_PUT_RIGHT = {"registry-cache.generation": "put right"}
+_MARK = re.compile(r"(?<=\b[0-9a-f]{12})\+\d+\b")
 _UNTOLD = ("addPreviousOutputInEnv", "delete", "connection", "entrypoints")
 _ARGUMENTS_FROM = "apply"
 """In a step's command line: what comes after it is the step's own."""
@@ -154,6 +156,14 @@ def _is_noise(change: Change, key: str) -> bool:
     )
 
 
+def _is_put_right(change: Change) -> bool:
+    """Whether a step runs since somebody changed its host: the mark behind the script's digest is another."""
+    if change.action != "update" or set(change.old) | set(change.new) != {"create"}:
+        return False
+    old, new = (_MARK.sub("", str(side.get("create"))) for side in (change.old, change.new))
+    return old == new
+
+
 def _counted(count: int, what: str = "line") -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
@@ -180,6 +190,8 @@ def _named(thing: str, about: str) -> str:
 
 def _stdin_or(change: Change, thing: str, otherwise: str) -> str:
     """`thing, 2 lines`; where its text stays, `otherwise`: only the way of writing it changes."""
+    if _is_put_right(change):
+        return f"{thing}, put right"
     about = _text_change(change)
     return _named(thing, about) if about else otherwise
 
@@ -195,6 +207,8 @@ def _file(thing: str) -> Callable[..., Meaning]:
 def _scripts(change: Change) -> Meaning:
     if change.action != "update":
         return Meaning(f"our scripts, {_text_change(change)}", follows=True)
+    if _is_put_right(change):
+        return Meaning("our scripts, put right")
     old, new = (_digests(side.get("create", "")) for side in (change.old, change.new))
     names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
     return Meaning(f"scripts {', '.join(names)}" if names else "our scripts", follows=not names)
@@ -211,6 +225,8 @@ def _client(change: Change) -> Meaning:
         return Meaning("daemon.json, new mirrors", "reload")
     if change.action == "delete":
         return Meaning("daemon.json as it was before", "reload")
+    if _is_put_right(change):
+        return Meaning("daemon.json and what Docker trusts, put right", "reload")
     before, after = _arguments(change.old.get("create")), _arguments(change.new.get("create"))
     old_urls, new_urls = ((side[0].split() if side else []) for side in (before, after))
     if old_urls != new_urls:
@@ -241,7 +257,7 @@ def _label_reasons(change: Change) -> str:
     """The labels that differ: they are there to tell a container by what it was started with."""
     old, new = (_labels(side.get("labels")) for side in (change.old, change.new))
     return ", ".join(
-        label.removeprefix("registry-cache.")
+        _PUT_RIGHT.get(label, label.removeprefix("registry-cache."))
         for label in sorted({*old, *new})
         if old.get(label) != new.get(label)
     )
@@ -261,6 +277,8 @@ def _engine(change: Change) -> Meaning:
         return Meaning("Docker")
     if change.action == "delete":
         return Meaning("Docker's repository as it was before")
+    if _is_put_right(change):
+        return Meaning("Docker, put right")
     before, after = _arguments(change.old.get("create")), _arguments(change.new.get("create"))
     if before[:1] != after[:1] and "create" in change.new:
         old, new = ((side[0] if side and side[0] != "-" else "any") for side in (before, after))
@@ -287,6 +305,8 @@ def _following(thing: str) -> Callable[..., Meaning]:
 
 def _any_step(change: Change, step: str) -> Meaning:
     thing = step.replace("-", " ")
+    if _is_put_right(change):
+        return Meaning(f"{thing}, put right")
     if change.action == "update":
         about = _text_change(change) if "stdin" in {**change.old, **change.new} else "other arguments"
         return Meaning(_named(thing, about))

@@ -19,9 +19,9 @@ SECRET = "[secret]"  # noqa: S105  # no password: the word that stands for one
 UNKNOWN = "[known after the deployment]"
 
 # The engine's own keys and signs for what is no plain value (sdk/v3/go/common/resource).
-_MARK = "4dabf18193072939515e22adb298388d"
-_MARKS_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105
-_MARKS_ASSET = "c44067f5952c0a294b673a41bacd8c17"
+_MARK = "4dabf18193072939515e22adb298388d"  # pragma: allowlist secret
+_MARKS_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # pragma: allowlist secret
+_MARKS_ASSET = "c44067f5952c0a294b673a41bacd8c17"  # pragma: allowlist secret
 _UNKNOWNS = frozenset(
     {
         "04da6b54-80e4-46f7-96ec-b56ff0331ba9",

@@ -62,7 +62,7 @@ class GitHubDouble:
 
     def say(self, number: int, body: str, author: str = BOT) -> int:
         """A comment on an issue or pull request; its id."""
-        comment = {"id": self.next(), "body": body, "user": {"login": author}}
+        comment: dict[str, Any] = {"id": self.next(), "body": body, "user": {"login": author}}
         self.comments.setdefault(number, []).append(comment)
         return int(comment["id"])
 

@@ -1,7 +1,8 @@
-"""The scripts of the workflows from end to end: a git repository, the real engine, and a GitHub of the tests' own."""
+"""The scripts of the workflows from end to end: git, the real engine, and a GitHub of the tests' own."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ci import nightly, post, preview
+from ci import keep_secrets, nightly, post, preview
 from ci.comment import MARKER
 from tests.github_double import GitHubDouble, running
+from tests.preview.s3_server import S3Server
 from tests.pulumi_project import STACK, Project
 from tests.unit.settings_sample import SAMPLE, make_home, read
 from toolchain.stack import main as make
@@ -31,6 +33,8 @@ config = pulumi.Config()
 local.Command("web-1-note", create="cat >note", stdin=config.require_secret("note"))
 local.Command("web-1-list", create="cat >list", stdin="one\\ntwo\\n")
 """
+# Previews of the whole program take seconds each, and the bucket's server may have to be built.
+pytestmark = pytest.mark.timeout(900, func_only=True)
 
 
 @pytest.fixture
@@ -85,7 +89,7 @@ def set_networks(project: Project, stack: str, *networks: str) -> None:
 
 
 def pull_request(project: Project, github: GitHubDouble, *arguments: str) -> tuple[int, str]:
-    """What both workflows do for the newest commit: the previews, then the comment. The code, and the comment."""
+    """What both workflows do for the newest commit: the code of the previews, and the comment."""
     plans = project.directory.with_name("plans.json")
     code = preview.main(["--base", "main", "--plans", str(plans), *arguments], project.directory)
     head = git(project, "rev-parse", "HEAD")
@@ -224,6 +228,30 @@ def test_a_stack_that_cannot_be_opened_says_why_in_the_comment(
     assert preview.main(["--stack", STACK, "--comment", str(comment)], simple.directory) == 1
     assert "incorrect passphrase" in comment.read_text()
     assert "another passphrase" not in comment.read_text()
+
+
+def test_a_state_in_a_bucket_is_opened_by_what_was_kept_of_the_secrets_and_only_read(
+    simple: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = S3Server.start(tmp_path / "s3")
+    try:
+        handed = tmp_path / "github-env"
+        given = {"PASSPHRASE": "a test's own stack", "GITHUB_ENV": str(handed)}
+        given |= {"S3_ACCESS_KEY_ID": server.key, "S3_SECRET_ACCESS_KEY": server.secret}
+        assert keep_secrets.main([str(tmp_path / "secrets")], given) == 0
+        variables = dict(line.split("=", 1) for line in handed.read_text().splitlines())
+        variables["PULUMI_BACKEND_URL"] = server.backend
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        remote = dataclasses.replace(simple, environment={**simple.environment, **variables})
+        remote.cli("stack", "init", "--stack", f"organization/test-project/{STACK}")
+        before = server.objects()
+        comment = tmp_path / "comment.md"
+        assert preview.main(["--stack", STACK, "--comment", str(comment)], simple.directory) == 0
+        assert "**`test`**: 2 to create" in comment.read_text()
+        assert server.objects() == before, "a preview needs credentials that may read, and no more"
+    finally:
+        server.stop()
 
 
 def looked(project: Project, github: GitHubDouble) -> tuple[int, list[str]]:

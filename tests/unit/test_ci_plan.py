@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ci.plan import (
 
 PLANS = Path(__file__).parent / "plans"
 SECRET_VALUE = {
-    "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+    "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",  # pragma: allowlist secret
     "ciphertext": "[secret]",
 }
 UNKNOWN_VALUE = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -146,6 +147,11 @@ def test_warnings_of_the_program_are_messages_and_no_failure() -> None:
     assert not plan.failed
 
 
+def test_what_was_recorded_holds_no_secret() -> None:
+    for path in PLANS.glob("*.jsonl"):
+        assert not re.search("PRIVATE KEY|made-up-hub-token", path.read_text()), path
+
+
 def test_hosts_that_come_and_go_are_known() -> None:
     assert recorded("new-client").arriving == ("web-1",)
     assert recorded("client-leaves").leaving == ("client-2",)
@@ -176,8 +182,9 @@ def test_what_the_engine_marks_as_secret_or_unknown_stays_so_at_any_depth() -> N
     "text",
     [
         "a passphrase of sesame-street in a line",
-        "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n-----END OPENSSH PRIVATE KEY-----\n",
-        "-----BEGIN PRIVATE KEY-----\nb3BlbnNzaC1r",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1r\n"  # pragma: allowlist secret
+        "-----END OPENSSH PRIVATE KEY-----\n",
+        "-----BEGIN PRIVATE KEY-----\nb3BlbnNzaC1r",  # pragma: allowlist secret
     ],
 )
 def test_a_secret_that_the_engine_did_not_mask_gets_into_no_plan(text: str) -> None:
@@ -288,6 +295,37 @@ def test_a_changed_command_line_tells_what_it_changes(
         meaning_of(Change(f"web-1-{step}", type_, "update", {"create": old}, {"create": new}), step).thing
         == words
     )
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("mirror-client", "daemon.json and what Docker trusts, put right"),
+        ("docker-engine", "Docker, put right"),
+        ("firewall", "firewall, put right"),
+        ("configuration-docker.io", "config.yml of docker.io, put right"),
+        ("gatherer", "gatherer, put right"),
+    ],
+)
+def test_a_step_that_runs_for_what_somebody_changed_on_the_host_puts_it_right(step: str, words: str) -> None:
+    line = "exec sudo -n bash /var/lib/registry-cache/scripts/x.sh step 0123456789ab{} apply a b c"
+    for old, new in (("", "+1"), ("+3", "+4")):
+        change = Change(
+            "h",
+            "command:remote:Command",
+            "update",
+            {"create": line.format(old)},
+            {"create": line.format(new)},
+        )
+        assert meaning_of(change, step).thing == words
+    other = Change(
+        "h",
+        "command:remote:Command",
+        "update",
+        {"create": line.format("")},
+        {"create": line.format("+1") + "d"},
+    )
+    assert "put right" not in meaning_of(other, step).thing, "that is a change of the configuration"
 
 
 def test_a_step_that_nobody_knows_yet_is_told_by_its_name_and_its_lines() -> None:

@@ -1,4 +1,4 @@
-"""The lab on a real userland: what it is made of and leaves out. That such hosts boot is seen in lab.yml alone."""
+"""The lab on a real userland: what it is made of, and what it leaves out. Here no such host boots."""
 
 from __future__ import annotations
 
