@@ -117,6 +117,7 @@ case $action in
     systemctl daemon-reload
     systemctl enable -q "$UNIT.timer"
     systemctl is-active -q "$UNIT.timer" || systemctl start "$UNIT.timer"
+    watch timer "$UNIT"
     # A run that watches by other settings ends; the timer begins the next one.
     systemctl stop "$UNIT.service"
     ;;
