@@ -48,6 +48,7 @@ class Collecting:
 
 def measure_collecting(directory: Path, blobs: int = BLOBS) -> Collecting:
     """Makes a cache of so many blobs in `directory` and runs the collector on it."""
+    directory = directory.resolve()
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     try:

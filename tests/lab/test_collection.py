@@ -273,9 +273,7 @@ def assert_cached_answers_are_right(limited: Limited) -> None:
                 ok = answer.code == 0 and answer.stdout.split()[0] == digest
                 right += ok
                 wrong += [] if ok else [f"{url}: {answer}"]
-        print(
-            f"registry {limited.major}: of {len(links)} blobs {right} right, {len(wrong)} wrong, the rest gone"
-        )
+        print(f"registry {limited.major}: {len(links)} blobs: {right} right, {len(wrong)} wrong, others gone")
         assert wrong == []
         assert right > 5
     finally:
