@@ -1,7 +1,7 @@
 """`python3 -m collector watch|now`: one run under systemd (components/scripts/collect.sh).
 
-`watch` looks at the caches for a minute and acts where it has to; systemd starts the next one. `now` does
-all there is to do once. One runs at a time: `now` asks a watching one to end.
+`watch` looks at the caches for a minute and acts where it has to, and the next one, which has been waiting
+for that, takes over. `now` does all there is to do once. One runs at a time: `now` has a watching one end.
 """
 
 import argparse
@@ -23,7 +23,7 @@ NOTICE, ERROR = 5, 3
 
 
 class Turn:
-    """Whose turn it is. Who wants to run holds `turn` while waiting for `lock`: that shows it waits."""
+    """Whose turn it is: his who holds `lock`. Who cannot wait for a run to end holds `turn` meanwhile."""
 
     def __init__(self, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
@@ -31,20 +31,34 @@ class Turn:
         self._turn: IO[str] = open(os.path.join(folder, "turn"), "a")  # noqa: SIM115
         self._lock: IO[str] = open(os.path.join(folder, "lock"), "a")  # noqa: SIM115
 
-    def take(self) -> None:
-        """Waits until nobody else runs. Ends with the process."""
+    def demand(self) -> None:
+        """Waits until the one that runs has seen that it is to end."""
         fcntl.flock(self._turn, fcntl.LOCK_EX)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         fcntl.flock(self._turn, fcntl.LOCK_UN)
 
+    def wait(self) -> None:
+        """Waits until nobody runs, or demands to."""
+        while True:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            if not self.is_wanted():
+                return
+            self.give_up()
+            fcntl.flock(self._turn, fcntl.LOCK_EX)
+            fcntl.flock(self._turn, fcntl.LOCK_UN)
+
     def is_wanted(self) -> bool:
-        """Whether somebody waits."""
+        """Whether somebody demands it."""
         try:
             fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return True
         fcntl.flock(self._turn, fcntl.LOCK_UN)
         return False
+
+    def give_up(self) -> None:
+        """Lets the next one run."""
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
 
 
 def main(arguments: List[str]) -> int:
@@ -57,11 +71,17 @@ def main(arguments: List[str]) -> int:
     parser.add_argument("--containers", default="/run/registry-cache/containers")
     parser.add_argument("--seconds", type=float, default=WATCH_SECONDS)
     options = parser.parse_args(arguments)
-    ended: List[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _frame: ended.append(number))
-    signal.signal(signal.SIGINT, lambda number, _frame: ended.append(number))
     turn = Turn(options.state)
-    turn.take()
+    # Until it runs it has nothing to bring to an end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: sys.exit(0))
+    if options.action == "watch":
+        turn.wait()
+    else:
+        turn.demand()
+    ended: List[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: ended.append(number))
     places = Places(
         os.path.join(options.state, "usage.db"),
         options.metrics,
@@ -70,12 +90,15 @@ def main(arguments: List[str]) -> int:
     try:
         with open(options.settings) as stream:
             told = settings.parse(stream.read())
-        run = Collector(told, Usage(places.usage), collector.containers(_read(options.containers)), places)
+        run = Collector(
+            told, Usage(places.usage), lambda: collector.containers(_read(options.containers)), places
+        )
         if options.action == "watch":
             run.watch(options.seconds, lambda: bool(ended) or turn.is_wanted())
         else:
             run.once()
         run.close()
+        turn.give_up()
     except Exception as error:
         # Whatever it is, the journal gets one line of it, and no more than a few a minute.
         place = traceback.extract_tb(error.__traceback__)[-1]

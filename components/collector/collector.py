@@ -98,8 +98,9 @@ class Cache:
         self, upstream: Upstream, usage: Usage, container: Optional[Container], step: Callable[[str], None]
     ) -> None:
         self.name = upstream.name
+        self.container = upstream.container
         self.limit = upstream.limit
-        self.running = container is not None and container.running
+        self.running = False
         self.folders: BlobFolders = usage.folders(upstream.name, upstream.data)
         self.repositories = Repositories(upstream.data)
         self.ledger = Ledger(upstream.name, Storage(self._linked_at, self._tagged))
@@ -109,13 +110,18 @@ class Cache:
         self.uploading = 0
         self.last_eviction = usage.fact(f"last_eviction {upstream.name}")
         self.log: Optional[LogFile] = None
-        if container is not None and container.log:
-            self.log = LogFile(container.log, usage.position(upstream.name, container.log))
+        self.meet(container, usage)
 
     @property
     def bytes(self) -> int:
         """All that it takes on disk, what is being fetched included."""
         return self.folders.bytes + self.uploading
+
+    def meet(self, container: Optional[Container], usage: Usage) -> None:
+        """Takes up the container as it is now: another one has another log."""
+        self.running = container is not None and container.running
+        if container is not None and container.log and (self.log is None or self.log.path != container.log):
+            self.log = LogFile(container.log, usage.position(self.name, container.log))
 
     def look(self) -> None:
         """Sees what came and went."""
@@ -184,13 +190,13 @@ class Places(NamedTuple):
 
 
 class Collector:
-    """All caches of a mirror, for one run. `step` is called before each change of a file."""
+    """All caches of a mirror, for one run. `find` gives their containers; `step` comes before each change."""
 
     def __init__(
         self,
         settings: Settings,
         usage: Usage,
-        found: Dict[str, Container],
+        find: Callable[[], Dict[str, Container]],
         places: Places,
         step: Callable[[str], None] = lambda _path: None,
     ) -> None:
@@ -198,6 +204,8 @@ class Collector:
         self._usage = usage
         self._places = places
         self._step = step
+        self._find = find
+        found = find()
         self.caches = [Cache(one, usage, found.get(one.container), step) for one in settings.upstreams]
         self._by_name = {cache.name: cache for cache in self.caches}
         self._manifests = usage.manifests()
@@ -321,6 +329,9 @@ class Collector:
             self._usage.keep_folders(cache.name, cache.folders)
             if cache.log is not None and cache.log.position is not None:
                 self._usage.keep_position(cache.name, cache.log.path, cache.log.position)
+        found = self._find()
+        for cache in self.caches:
+            cache.meet(found.get(cache.container), self._usage)
         if now - self._sampled >= SAMPLE_SECONDS:
             self._sample(now)
         self._usage.set_fact("last_run", json.dumps(self._run(now)))

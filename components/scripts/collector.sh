@@ -13,6 +13,9 @@ SETTINGS=/etc/registry-cache/collect.json
 SERVICE=/etc/systemd/system/$UNIT.service
 NOW=/etc/systemd/system/$UNIT-now.service
 TIMER=/etc/systemd/system/$UNIT.timer
+# A second one of each: it waits while the first one watches, and takes over without a gap, also where that is killed.
+RELIEF_SERVICE=/etc/systemd/system/$UNIT-relief.service
+RELIEF_TIMER=/etc/systemd/system/$UNIT-relief.timer
 STATE=$RECORDS/collect
 METRICS=$RECORDS/metrics
 CONTAINERS=/run/registry-cache/containers
@@ -34,12 +37,13 @@ unsandboxed() {
 }
 
 # What systemd 219 does not know of this it leaves out: it knows `full` as the most of ProtectSystem.
-service() { # description action python
+service() { # description action python [line of the unit]
   local directory
   cat <<UNIT
 [Unit]
 Description=$1
 After=docker.service
+${4:-}
 # One that was killed begins anew at once; one that fails waits a while itself.
 StartLimitIntervalSec=0
 
@@ -50,8 +54,9 @@ WorkingDirectory=$SCRIPTS
 ExecStartPre=$(unsandboxed)/bin/bash $SCRIPTS/collect_containers.sh $CONTAINERS $(every_second first | tr '\n' ' ')
 ExecStart=$3 -B -s -E -m collector $2
 TimeoutStartSec=30min
-# Ours is of the level notice: each run is then one line.
+# Ours is of the level notice: each run is then one line, under one name for both services.
 LogLevelMax=notice
+SyslogIdentifier=$UNIT
 # Not the class idle: on a disk that is busy all the time it would never get to free anything.
 IOSchedulingClass=best-effort
 IOSchedulingPriority=7
@@ -89,13 +94,14 @@ UMask=0022
 UNIT
 }
 
-timer() {
+timer() { # line of the unit
   cat <<UNIT
 [Unit]
 Description=Keeps the registry caches within their size
+$1
 
 [Timer]
-# A run watches for most of a minute; the next begins where it ended. The calendar begins anew where that breaks off.
+# A run watches for a minute, once it is its turn. The calendar begins anew where that breaks off.
 OnActiveSec=0
 OnUnitInactiveSec=200ms
 OnCalendar=minutely
@@ -114,31 +120,37 @@ case $action in
     put_file "$SETTINGS" 644 root:root
     echo "$SETTINGS: $outcome"
     put_file "$SERVICE" 644 root:root < <(service 'Keeps the registry caches within their size' watch "$python")
+    put_file "$RELIEF_SERVICE" 644 root:root < <(service 'Takes turns at keeping the registry caches within their size' watch "$python" \
+      "PartOf=$UNIT.timer")
     put_file "$NOW" 644 root:root < <(service 'Collects once what the registry caches need not keep' now "$python")
-    put_file "$TIMER" 644 root:root < <(timer)
+    # Who stops or starts the first timer means both.
+    put_file "$TIMER" 644 root:root < <(timer "Wants=$UNIT-relief.timer")
+    put_file "$RELIEF_TIMER" 644 root:root < <(timer "PartOf=$UNIT.timer")
     systemctl daemon-reload
-    systemctl enable -q "$UNIT.timer"
+    systemctl enable -q "$UNIT.timer" "$UNIT-relief.timer"
     if systemctl is-active -q "$UNIT.timer"; then
-      # A run that watches by other settings ends; the timer begins the next one.
-      systemctl stop "$UNIT.service"
-    else
-      systemctl start "$UNIT.timer"
+      # Runs by other settings end; the timers begin the next ones.
+      systemctl stop "$UNIT.service" "$UNIT-relief.service"
     fi
+    systemctl start "$UNIT.timer" "$UNIT-relief.timer"
     watch timer "$UNIT"
+    watch timer "$UNIT-relief"
     ;;
   restore)
-    systemctl disable -q --now "$UNIT.timer" 2>/dev/null || true
-    systemctl stop "$UNIT.service" "$UNIT-now.service" 2>/dev/null || true
+    systemctl disable -q --now "$UNIT.timer" "$UNIT-relief.timer" 2>/dev/null || true
+    systemctl stop "$UNIT.service" "$UNIT-relief.service" "$UNIT-now.service" 2>/dev/null || true
     rm -rf "${STATE:?}" "$CONTAINERS"
     rmdir "${CONTAINERS%/*}" 2>/dev/null || true
     rm -f "$METRICS"/collect.{prom,json}{,.new}
     rmdir "$METRICS" 2>/dev/null || true
+    put_back "$RELIEF_TIMER"
+    put_back "$RELIEF_SERVICE"
     put_back "$TIMER"
     put_back "$NOW"
     put_back "$SERVICE"
     put_back "$SETTINGS"
     systemctl daemon-reload
-    systemctl reset-failed "$UNIT.service" "$UNIT-now.service" 2>/dev/null || true
+    systemctl reset-failed "$UNIT.service" "$UNIT-relief.service" "$UNIT-now.service" 2>/dev/null || true
     forget_undo
     echo "$UNIT: removed"
     ;;

@@ -73,7 +73,7 @@ def run(
         str(place / "usage.db"), str(place / "metrics"), str(place / "metrics" / "upstreams.json")
     )
     found = containers(f"/registry-cache-docker.io true {log}") if log else {}
-    return Collector(told, Usage(places.usage), found, places, step)
+    return Collector(told, Usage(places.usage), lambda: found, places, step)
 
 
 def report(storage: RegistryStorage) -> dict[str, dict[str, object]]:
