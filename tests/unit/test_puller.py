@@ -95,9 +95,9 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     def asks(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
         return subprocess.CompletedProcess(command, 0, stdout=f"{content.upstream}\n".encode())
 
-    monkeypatch.setattr(cache.subprocess, "run", asks)
-    monkeypatch.setattr(cache.time, "sleep", lambda _: None)
-    monkeypatch.setattr(puller.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr("components.puller.cache.subprocess.run", asks)
+    monkeypatch.setattr("components.puller.cache.time.sleep", lambda _: None)
+    monkeypatch.setattr("components.puller.__main__.platform.machine", lambda: "aarch64")
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
