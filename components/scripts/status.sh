@@ -53,8 +53,8 @@ for role in "$@"; do
       if [ -e /etc/registry-cache/tls/server.pem ]; then tell certificate bash -o pipefail -c certificate; fi
       ;;
     client)
-      tell store docker info --format '{{.DriverStatus}}'
-      tell mirrors docker info --format '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}'
+      tell store docker info -f '{{.DriverStatus}}'
+      tell mirrors docker info -f '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}'
       if [ -e /etc/docker/certs.d/docker.io/hosts.toml ]; then tell hosts_toml cat /etc/docker/certs.d/docker.io/hosts.toml; fi
       tell docker_since bash -o pipefail -c docker_since
       tell configured_since bash -o pipefail -c configured_since

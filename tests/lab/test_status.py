@@ -212,10 +212,10 @@ def test_a_client_that_went_past_its_mirror_is_named_with_the_reason(standing: S
     assert told.code == 1
     assert sorted(told.findings("off")) == [(name, "past") for name in names]
     for name in names:
-        client = told.client(name)
-        assert client["pulls"]["past"] == 1
-        assert client["last_past"]["image"] == "library/busybox"
-        assert "connection refused" in client["last_past"]["reason"]
+        says = told.client(name)
+        assert says["pulls"]["past"] == 1
+        assert says["last_past"]["image"] == "library/busybox"
+        assert "connection refused" in says["last_past"]["reason"]
     assert told.client("client-2")["pulls"]["past"] == 0
 
 
