@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from lab import Lab
-from tests.lab.program_stage import ROOT, live_mirrors, process_of
+from tests.lab.program_stage import ROOT, live_mirrors
 from tests.pulumi_project import Project
 
 HOSTS = {"staging": ("mirror-1", "client-1"), "prod": ("mirror-2", "client-2")}
@@ -29,6 +30,7 @@ OWN: dict[str, dict[str, Any]] = {
         "upstreams": [{"registry": "docker.io", "username": "prod-reader"}],
     },
 }
+LIMITS = {"staging": 2**30, "prod": 2 * 2**30}
 PASSWORDS = {"staging": "word-of-staging", "prod": "word-of-prod"}  # pragma: allowlist secret
 SHARED = ("ssh", "access", "registry", "verification")
 RULES = ("--policy-pack", "policy")
@@ -50,15 +52,10 @@ class Environment:
     def client(self) -> str:
         return HOSTS[self.name][1]
 
-    @property
-    def container(self) -> str:
-        """Which run of the cache's container this is."""
-        return process_of(self.lab.host(self.mirror), "registry-cache-docker.io")
-
-    def configuration(self) -> str:
-        """What the cache of Docker Hub is told."""
-        path = "/etc/registry-cache/docker.io/config.yml"
-        return self.lab.host(self.mirror).read(path).decode()
+    def kept(self) -> tuple[int, int]:
+        """The mirror's limit in bytes, and for how many hours it keeps what it has."""
+        settings = json.loads(self.lab.host(self.mirror).read("/etc/registry-cache/collect.json"))
+        return settings["limit"], settings["ttl"] // 3600
 
     def up(self) -> None:
         """As `make up STACK=…`: with the rules."""
@@ -126,9 +123,9 @@ def both(
 
 
 def test_each_has_its_own_hosts_upstreams_and_limit_and_what_both_share(both: dict[str, Environment]) -> None:
-    for one in both.values():
+    for name, one in both.items():
         assert live_mirrors(one.lab.host(one.client)) == [f"https://{one.lab.host(one.mirror).address}"]
-        assert "ttl: 24h" in one.configuration()
+        assert one.kept() == (LIMITS[name], 24)
         outputs = one.project.cli("stack", "output", "--stack", one.name, "proofs").stdout
         assert f"{one.client} pulled library/nginx through {one.mirror}: " in outputs
         assert one.changes() == {}
@@ -159,23 +156,18 @@ def test_the_secrets_of_one_are_not_to_be_read_with_the_passphrase_of_the_other(
 def test_a_change_is_tried_on_staging_and_then_goes_to_prod(both: dict[str, Environment]) -> None:
     staging, prod = both["staging"], both["prod"]
     share(staging.project, {"cache": {"ttl": "48h"}})
-    expected = {"mirror-1-configuration-docker.io": "update", "mirror-1-docker.io-container": "replace"}
-    assert expected.items() <= staging.changes().items()
-    before = prod.container
+    assert staging.changes() == {"mirror-1-collector": "update"}
 
     staging.up()
 
-    assert "ttl: 48h" in staging.configuration()
+    assert staging.kept() == (LIMITS["staging"], 48)
     assert staging.changes() == {}
-    assert "ttl: 24h" in prod.configuration()
-    assert prod.container == before, "prod's cache runs on as it did"
-    waiting = {name.replace("mirror-1", "mirror-2"): op for name, op in expected.items()}
-    assert waiting.items() <= prod.changes().items(), "the same change waits for prod's approval"
+    assert prod.kept() == (LIMITS["prod"], 24)
+    assert prod.changes() == {"mirror-2-collector": "update"}, "the same change waits for prod's approval"
 
     prod.up()
 
-    assert "ttl: 48h" in prod.configuration()
-    assert prod.container != before
+    assert prod.kept() == (LIMITS["prod"], 48)
     assert prod.changes() == {}
     assert staging.changes() == {}
 

@@ -89,7 +89,11 @@ SLIPS = {
         "mirror-1-firewall: triggers are set",
     ),
     "credentials-limited": (
-        ("components/firewall.py", "render(args.ports, args.networks)", 'render(args.ports, ["0.0.0.0/0"])'),
+        (
+            "components/firewall.py",
+            "render(args.ports, args.networks, ",
+            'render(args.ports, ["0.0.0.0/0"], ',
+        ),
         "a cache on 203.0.113.10 gets a login, and everyone may reach it",
     ),
     "certificates, of their time": (
