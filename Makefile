@@ -46,7 +46,7 @@ new-stack: setup ## ask what a stack of your own needs, write its file: NAME=off
 test: setup ## all tests: unit, preview, lab (TIERS="unit preview" for some)
 	@toolchain/run toolchain/test.sh $(TIERS)
 
-lint: setup ## ruff, mypy, shellcheck, secrets
+lint: setup ## ruff, mypy, shellcheck, workflows, secrets
 	@toolchain/run toolchain/lint.sh
 
 bench: setup ## the table of times, beside Ansible and pyinfra

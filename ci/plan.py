@@ -105,9 +105,11 @@ def read_events(stack: str, lines: Iterable[str], secrets: Iterable[str] = ()) -
     messages: list[Message] = []
     failed = True
     for line in lines:
-        if not line.strip():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            # A CLI that was killed left half a line, and no summary after it.
             continue
-        event = json.loads(line)
         if "resourcePreEvent" in event:
             step = event["resourcePreEvent"]["metadata"]
             found.setdefault(step["urn"], _Step(step["urn"])).add(step, hide)

@@ -228,7 +228,9 @@ def test_a_policy_that_is_violated_fails_the_preview_and_one_that_only_advises_d
 
 
 def test_a_log_without_an_end_is_a_preview_that_failed() -> None:
-    assert read_events("prod", [event("create", "web-1-step", None, {"stdin": "x"})]).failed
+    plan = read_events("prod", [event("create", "web-1-step", None, {"stdin": "x"}), '{"resourcePreEv'])
+    assert plan.failed
+    assert [change.name for change in plan.changes] == ["web-1-step"]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from ci.touched import files_named, stacks_of, touched
 
+ROOT = Path(__file__).resolve().parents[2]
 STACKS = ("office", "staging", "prod")
 
 
@@ -43,6 +49,15 @@ def test_stacks_are_those_with_a_file_and_the_last_is_prod() -> None:
         "docs/Pulumi.x.yaml",
     ]
     assert stacks_of(files) == ("staging", "prod"), "the lab has no hosts that a review could be about"
+
+
+def test_the_stacks_of_this_clone_are_a_list_that_a_workflow_can_go_through() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ci.touched"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    stacks = json.loads(done.stdout)
+    assert stacks[-1] == "prod"
+    assert "dev" not in stacks
 
 
 def test_a_stack_names_files_anywhere_in_its_settings() -> None:

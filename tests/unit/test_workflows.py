@@ -110,6 +110,15 @@ def test_up_runs_one_at_a_time_in_order_and_is_never_broken_off() -> None:
     assert workflow["jobs"]["up"]["environment"] == "${{ matrix.stack }}"
 
 
+def test_the_comment_follows_the_workflow_that_makes_the_previews() -> None:
+    preview, comment = (loaded(ROOT / ".github/workflows" / f"{name}.yml") for name in ("preview", "comment"))
+    assert comment[True]["workflow_run"]["workflows"] == [preview["name"]]
+
+
+def test_the_look_at_night_waits_for_nobody() -> None:
+    assert loaded(ROOT / ".github/workflows/drift.yml")["jobs"]["look"]["environment"] != "preview"
+
+
 def test_every_module_that_a_step_runs_is_there() -> None:
     modules = {
         found for _, step in steps() for found in re.findall(r"-m (ci\.\w+)", str(step.get("run", "")))
