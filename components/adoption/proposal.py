@@ -222,10 +222,9 @@ def _upstreams(
             entry.setdefault("url", upstream)
         if any(path[:2] in (("proxy", "username"), ("proxy", "password")) for path in one.cache.settings):
             index = given.index(entry)
-            order = f"pulumi config set --secret --path 'registry-cache:upstreams[{index}].password'"
             before.append(
-                f"{one.cache.name} logs in to {one.registry}: add its username to upstreams[{index}], and set"
-                f" a password (better: a new read-only token) by `{order}` in `make shell`"
+                f"{one.cache.name} logs in to {one.registry}: add its username to upstreams[{index}], and as"
+                " passwordFile a file (mode 600) with its password, or better with a new read-only token"
             )
     if "docker.io" not in by_registry:
         taken = {entry.get("port") for entry in given}

@@ -58,7 +58,12 @@ case $action in
     mkdir -p "$data"
     [ "$ours" = no ] || touch "$MADE_BY_US"
     # What an earlier cache wrote as root must be writable for one that runs as user 1000.
-    if [ -n "$(find "$data" \( ! -uid 1000 -o ! -gid 1000 \) -print -quit)" ]; then chown -R "$REGISTRY_USER" "$data"; fi
+    if [ -n "$(find "$data" \( ! -uid 1000 -o ! -gid 1000 \) -print -quit)" ]; then
+      chown -R "$REGISTRY_USER" "$data"
+      again=''
+      [ ! -e "$OWNER" ] || again=", until a destroy gives it back to $(cat "$OWNER")"
+      echo "$data: belongs to $REGISTRY_USER$again"
+    fi
     watch directory "$data" "$REGISTRY_USER"
     put_file "$configuration" 400 "$REGISTRY_USER"
     watch file "$configuration" "$shown"

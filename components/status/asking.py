@@ -29,7 +29,8 @@ class Answers:
 
 def ask(hosts: StackHosts, since: float) -> dict[str, Answers | HostFailed]:
     """Every host's answers by its name, or why it gave none."""
-    directory = hosts.settings.cache.directory
+    settings = hosts.settings
+    places = {mirror.name: settings.data_directory(mirror, settings.upstreams[0]) for mirror in settings.mirrors}
 
     def one(host: Remote) -> Answers:
         roles = [
@@ -38,7 +39,7 @@ def ask(hosts: StackHosts, since: float) -> dict[str, Answers | HostFailed]:
             if host.name in those
         ]
         begin = time.time()
-        text = host.feed("status.sh", [str(int(since)), directory, *roles], SESSION_SECONDS)
+        text = host.feed("status.sh", [str(int(since)), places.get(host.name, "/"), *roles], SESSION_SECONDS)
         return understood(text, host.name, begin, time.time())
 
     return ask_all(hosts.all, one)

@@ -527,7 +527,7 @@ def test_the_recorded_hosts_make_a_stack_that_loads(project: Path) -> None:
     assert settings.url(settings.mirrors[0], settings.upstreams[0]) == f"http://{HTTP_MIRROR}:5000"
     assert any("speaks https" in reason for reason in found.left_out)
     assert any(reason.startswith("mirror-2 is no mirror of this stack") for reason in found.left_out)
-    assert any("set a password" in step for step in found.before), "it had one in its environment"
+    assert any("passwordFile" in step for step in found.before), "it had one in its environment"
 
 
 def test_of_several_caches_of_one_registry_on_a_host_the_one_in_use_is_taken(project: Path) -> None:
