@@ -80,7 +80,7 @@ def lack(text, mirrors):
     absent = [url for url in mirrors if not _is_one_of(url, there)]
     if absent:
         return "without " + ", ".join(absent)
-    return "" if merge(text, mirrors) == text else "other mirrors come before ours"
+    return "" if not mirrors or merge(text, mirrors) == text else "other mirrors come before ours"
 
 
 def _is_one_of(url, mirrors):
@@ -289,11 +289,13 @@ def main(arguments):
         before = read(path)
         if action == "merge":
             after = merge(before, mirrors)
-        elif action == "remove":
-            after = remove(before, mirrors, "--keep-list" in arguments) if os.path.exists(path) else before
-        else:
+        elif action == "remove" and os.path.exists(path):
+            after = remove(before, mirrors, "--keep-list" in arguments)
+        elif action == "check":
             print(lack(before, mirrors) or "unchanged")
             return 0
+        else:
+            after = before
     except Unreadable as error:
         print("%s: %s; nothing was changed" % (path, error), file=sys.stderr)
         return UNREADABLE

@@ -35,8 +35,7 @@ class Difference:
 
     @property
     def _subject(self) -> str:
-        subject = _SUBJECTS.get(self.kind, "{}").format(self.name)
-        return subject.replace("firewalld ", "firewalld: ").replace("ip6tables ", "ip6tables: ")
+        return _SUBJECTS.get(self.kind, "{}").format(self.name)
 
     @property
     def _change(self) -> str:
@@ -69,8 +68,8 @@ _SUBJECTS = {
     "state": "the container {}",
     "holder": "the container {}",
     "mirrors": "the running Docker's mirrors",
-    "opening": "IPv6 opening in {}",
-    "member": "membership {}",
+    "opening": "the opening ({})",
+    "member": "the group's member ({})",
 }
 
 

@@ -4,7 +4,8 @@
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
 
-action=$1 url=$2 container=$3 seconds=$4 id=$5
+# Without the id it only waits (replace_container.sh).
+action=$1 url=$2 container=$3 seconds=$4 id=${5-}
 KNOWN=$RECORDS/containers/$container
 slug=${STEP#answers-}
 if [ "$action" = restore ]; then
@@ -13,15 +14,17 @@ if [ "$action" = restore ]; then
   forget_undo
   exit 0
 fi
-keep_undo "$url" "$container" "$seconds" "$id"
-install -d -m 0700 "${KNOWN%/*}"
-echo "$id" >"$KNOWN"
-# Somebody may have stopped it.
-case $(docker inspect --type container -f '{{.State.Status}}' "$id") in
-  running | restarting) ;;
-  paused) docker unpause "$id" >/dev/null ;;
-  *) docker start "$id" >/dev/null ;;
-esac
+if [ -n "$id" ]; then
+  keep_undo "$url" "$container" "$seconds" "$id"
+  install -d -m 0700 "${KNOWN%/*}"
+  echo "$id" >"$KNOWN"
+  # Somebody may have stopped it.
+  case $(docker inspect --type container -f '{{.State.Status}}' "$id") in
+    running | restarting) ;;
+    paused) docker unpause "$id" >/dev/null ;;
+    *) docker start "$id" >/dev/null ;;
+  esac
+fi
 ca=$(mktemp)
 trap 'rm -f "$ca"' EXIT
 cat >"$ca"
@@ -42,12 +45,14 @@ until reason=$(curl "${curl_options[@]}" --fail -o /dev/null "$url/v2/" 2>&1); d
   fi
   sleep 0.2
 done
-watch state "$container" running
-# The container itself is no step of ours (components/registry_cache.py makes it): its facts have a stamp of their own.
-generation=$(docker inspect --type container -f '{{index .Config.Labels "registry-cache.generation"}}' "$id")
-# What stood in for one that was gone (registry_directory.sh).
-[ -z "$generation" ] || docker image rm registry-cache.stand-in >/dev/null 2>&1 || true
-watch stamp "container-$slug" "${generation:-0}"
-watch settings "$container" shown
-watch inside "$container"
+if [ -n "$id" ]; then
+  watch state "$container" running
+  # The container is no step of ours (components/registry_cache.py makes it): its facts have a stamp of their own.
+  generation=$(docker inspect --type container -f '{{index .Config.Labels "registry-cache.generation"}}' "$id")
+  # What stood in for one that was gone (registry_directory.sh).
+  [ -z "$generation" ] || docker image rm registry-cache.stand-in >/dev/null 2>&1 || true
+  watch stamp "container-$slug" "${generation:-0}"
+  watch settings "$container" shown
+  watch inside "$container"
+fi
 echo "$url answers"

@@ -122,6 +122,7 @@ case $action in
     else
       systemctl start "$UNIT.timer"
     fi
+    watch timer "$UNIT"
     ;;
   restore)
     systemctl disable -q --now "$UNIT.timer" 2>/dev/null || true

@@ -59,6 +59,7 @@ case $action in
     put_file "$SERVICE" 644 root:root < <(service "$python")
     systemctl daemon-reload
     systemctl enable -q "$UNIT"
+    watch service "$UNIT"
     # This step runs where the settings, the unit or the program have changed, and never else.
     systemctl restart "$UNIT"
     port=$(sed -n 's/.*"port": \([0-9]*\).*/\1/p' "$SETTINGS")

@@ -10,7 +10,7 @@
 #   configured our mirrors in daemon.json      mirrors    those of the running Docker
 # A fact that cannot be told now (Docker does not run: its unit says so) has no value.
 TAB=$'\t'
-declare -A NOW=() ABOUT=()
+declare -A FOUND=() ABOUT=()
 PRESENT=()
 
 encoded() { # path
@@ -18,14 +18,14 @@ encoded() { # path
   printf '%s' "${name//\//%2F}"
 }
 
-# The counters and what entered by itself for a while are left out.
+# The counters and what is in a set for a while are left out.
 nft_listing() { # table
   # shellcheck disable=SC2086
   nft -s list table $1 2>/dev/null | awk '
-    /^[ \t]*set / { set = 1 }
-    set && /elements = \{/ { skip = 1 }
+    /^[ \t]*flags .*timeout/ { passing = 1 }
+    passing && /elements = \{/ { skip = 1 }
     skip { if (/\}/) skip = 0; next }
-    /^[ \t]*\}/ { set = 0 }
+    /^[ \t]*\}/ { passing = 0 }
     { print }'
 }
 
@@ -88,33 +88,33 @@ look_at_files() { # path…
   local path index about digests regular=()
   for path; do
     if [ -L "$path" ]; then
-      NOW[file$TAB$path]='a link'
+      FOUND[file$TAB$path]='a link'
     elif [ -e "$path" ]; then
       PRESENT+=("$path")
       [ ! -f "$path" ] || regular+=("$path")
     else
-      NOW[file$TAB$path]=gone NOW[directory$TAB$path]=gone
+      FOUND[file$TAB$path]=gone FOUND[directory$TAB$path]=gone
     fi
   done
   if [ ${#PRESENT[@]} -gt 0 ]; then
     mapfile -t about < <(stat -c '%a %u:%g' -- "${PRESENT[@]}")
     for index in "${!PRESENT[@]}"; do
       ABOUT[${PRESENT[index]}]=${about[index]}
-      NOW[directory$TAB${PRESENT[index]}]=${about[index]#* }
+      FOUND[directory$TAB${PRESENT[index]}]=${about[index]#* }
     done
   fi
   [ ${#regular[@]} -gt 0 ] || return 0
   mapfile -t digests < <(sha256sum -- "${regular[@]}")
   for index in "${!regular[@]}"; do
-    NOW[file$TAB${regular[index]}]="${ABOUT[${regular[index]}]} ${digests[index]%% *}"
+    FOUND[file$TAB${regular[index]}]="${ABOUT[${regular[index]}]} ${digests[index]%% *}"
   done
 }
 
 look_at_packages() { # name…
   local name version
-  for name; do NOW[package$TAB$name]=gone; done
+  for name; do FOUND[package$TAB$name]=gone; done
   while IFS=$TAB read -r name version; do
-    [ -z "$version" ] || NOW[package$TAB$name]=$version
+    [ -z "$version" ] || FOUND[package$TAB$name]=$version
   done < <(rpm -q --qf '%{NAME}\t%{VERSION}\n' "$@")
 }
 
@@ -128,7 +128,7 @@ look_at_units() { # name…
         [ $# -gt 0 ] || break
         case $active in reloading) active=active ;; esac
         case $enabled in enabled-runtime | static | alias | indirect | generated) enabled=enabled ;; esac
-        NOW[unit$TAB$1]="${active:-inactive} ${enabled:-absent}"
+        FOUND[unit$TAB$1]="${active:-inactive} ${enabled:-absent}"
         shift
         ;;
     esac
@@ -136,7 +136,7 @@ look_at_units() { # name…
 }
 
 is_active() { # unit
-  case ${NOW[unit$TAB$1]:-} in active' '*) return 0 ;; *) return 1 ;; esac
+  case ${FOUND[unit$TAB$1]:-} in active' '*) return 0 ;; *) return 1 ;; esac
 }
 
 # The running Docker's mirrors: by its socket, since the docker command takes ten times as long.
@@ -154,37 +154,37 @@ live_mirror_list() {
   docker info -f '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}' | tr '\n' ' '
 }
 
-look_at_opening() { # firewalld|ip6tables NETWORK PORT
+look_at_opening() { # firewalld|iptables|ip6tables NETWORK PORT
   local rule zone path=/org/fedoraproject/FirewallD1 name=org.fedoraproject.FirewallD1
   if [ "$1" = firewalld ]; then
     is_active firewalld.service || return 0
     rule=$(rich_rule "$2" "$3")
     zone=$(busctl call "$name" "$path" "$name" getDefaultZone) && zone=${zone#s } && zone=${zone//\"/}
-    NOW[opening$TAB$*]=closed
+    FOUND[opening$TAB$*]=closed
     [ "$(busctl call "$name" "$path" "$name.zone" queryRichRule ss "$zone" "$rule")" = 'b true' ] || return 0
     zone=$(busctl call "$name" "$path/config" "$name.config" getZoneByName s "$zone") && zone=${zone#o } && zone=${zone//\"/}
     [ "$(busctl call "$name" "$zone" "$name.config.zone" queryRichRule s "$rule")" = 'b true' ] || return 0
   else
-    is_active ip6tables.service || return 0
+    is_active "$1.service" || return 0
     rule=$(input_rule "$2" "$3")
-    NOW[opening$TAB$*]=closed
+    FOUND[opening$TAB$*]=closed
     # shellcheck disable=SC2086
-    ip6tables -w -C $rule 2>/dev/null || return 0
-    grep -qxF -e "-I $rule" -e "-A $rule" /etc/sysconfig/ip6tables || return 0
+    "$1" -w -C $rule 2>/dev/null || return 0
+    grep -qxF -e "-I $rule" -e "-A $rule" "/etc/sysconfig/$1" || return 0
   fi
-  NOW[opening$TAB$*]=open
+  FOUND[opening$TAB$*]=open
 }
 
-# Fills NOW for the facts on standard input, a line each: kind, name, what is wanted.
+# Fills FOUND for the facts on standard input, a line each: kind, name, what is wanted.
 look() {
   local kind name list first paths=() packages=() units=()
-  local tables=() containers=() openings=() members=() mirrors=''
+  local nft_tables=() containers=() openings=() members=() mirrors=''
   while IFS=$TAB read -r kind name _; do
     case $kind in
       file | directory | configured) paths+=("$name") ;;
       package) packages+=("$name") ;;
       unit) units+=("$name") ;;
-      nft) tables+=("$name") ;;
+      nft) nft_tables+=("$name") ;;
       settings | inside | state | holder) containers+=("$name") ;;
       opening) openings+=("$name") units+=("${name%% *}.service") ;;
       member) members+=("$name") ;;
@@ -198,10 +198,10 @@ look() {
     mapfile -t units < <(printf '%s\n' "${units[@]}" | sort -u)
     look_at_units "${units[@]}"
   fi
-  for name in ${tables[@]+"${tables[@]}"}; do
+  for name in ${nft_tables[@]+"${nft_tables[@]}"}; do
     list=$(nft_listing "$name") || list=''
     TEXTS[nft $name]=$list$'\n'
-    if [ -n "$list" ]; then first=$(sha256sum <<<"$list") && NOW[nft$TAB$name]=${first%% *}; else NOW[nft$TAB$name]=gone; fi
+    if [ -n "$list" ]; then first=$(sha256sum <<<"$list") && FOUND[nft$TAB$name]=${first%% *}; else FOUND[nft$TAB$name]=gone; fi
   done
   for name in ${openings[@]+"${openings[@]}"}; do
     # shellcheck disable=SC2086
@@ -209,30 +209,30 @@ look() {
   done
   for name in ${members[@]+"${members[@]}"}; do
     case " $(id -nG "${name%% *}" 2>/dev/null) " in
-      *" ${name#* } "*) NOW[member$TAB$name]=yes ;;
-      *) NOW[member$TAB$name]=no ;;
+      *" ${name#* } "*) FOUND[member$TAB$name]=yes ;;
+      *) FOUND[member$TAB$name]=no ;;
     esac
   done
   # Asking a Docker that is stopped would start it, by its socket.
   is_active docker.service || return 0
-  if [ -n "$mirrors" ]; then NOW[mirrors$TAB$mirrors]=$(live_mirror_list); fi
+  if [ -n "$mirrors" ]; then FOUND[mirrors$TAB$mirrors]=$(live_mirror_list); fi
   [ ${#containers[@]} -gt 0 ] || return 0
   mapfile -t containers < <(printf '%s\n' "${containers[@]}" | sort -u)
   inspect_containers "${containers[@]}"
   for name in "${containers[@]}"; do
     if [ -n "${GONE[$name]:-}" ]; then
-      NOW[settings$TAB$name]=gone NOW[holder$TAB$name]=gone
+      FOUND[settings$TAB$name]=gone FOUND[holder$TAB$name]=gone
     elif [ -n "${IDS[$name]:-}" ]; then
       first=$(sha256sum <<<"${TEXTS[$name]}")
-      NOW[settings$TAB$name]=${first%% *}
-      NOW[state$TAB$name]=${STATES[$name]}
-      NOW[holder$TAB$name]=ours
+      FOUND[settings$TAB$name]=${first%% *}
+      FOUND[state$TAB$name]=${STATES[$name]}
+      FOUND[holder$TAB$name]=ours
       if [ -e "$RECORDS/containers/$name" ] && [ "$(<"$RECORDS/containers/$name")" != "${IDS[$name]}" ]; then
-        NOW[holder$TAB$name]='another container'
+        FOUND[holder$TAB$name]='another container'
       fi
       if [ "${PIDS[$name]}" != 0 ]; then
         first=$(inside "$name" | sha256sum)
-        NOW[inside$TAB$name]=${first%% *}
+        FOUND[inside$TAB$name]=${first%% *}
       fi
     fi
   done

@@ -8,6 +8,7 @@ leave_stamp() { # step mark
   local kind name wanted key order=() text
   declare -A said=()
   while IFS=$TAB read -r kind name wanted; do
+    [ -n "$kind" ] || continue
     key=$kind$TAB$name
     [ -n "${said[$key]:-}" ] || order+=("$key")
     said[$key]=$wanted
@@ -22,9 +23,9 @@ leave_stamp() { # step mark
         file | nft | settings | inside)
           text=$STAMPS/$1.texts.new/$kind.$(encoded "$name")
           case $wanted in shown) text_of "$kind" "$name" >"$text" ;; esac
-          wanted=${NOW[$key]:-}
+          wanted=${FOUND[$key]:-}
           ;;
-        configured) wanted="${NOW[file$TAB$name]##* } $wanted" ;;
+        configured) wanted="${FOUND[file$TAB$name]##* } $wanted" ;;
       esac
       [ -z "$wanted" ] || printf '%s\t%s\t%s\n' "$kind" "$name" "$wanted"
     done
@@ -34,23 +35,22 @@ leave_stamp() { # step mark
   mv -f "$STAMPS/.$1.new" "$STAMPS/$1"
 }
 
-mark=0
-# shellcheck disable=SC2153  # of on_host.sh
-case $VERSION in *+*) mark=${VERSION#*+} ;; esac
+take_lock
+# A step that an earlier `up` left running may have ended meanwhile, and stamped for this one too.
+[ -e "$WATCHED" ] || return 0
 facts=$(sha256sum <"$SCRIPTS/facts.sh")
 facts=${facts%% *}
 # The others are wanted in one way only, whatever they are like now.
 look < <(grep -E '^(file|nft|settings|inside|configured)' "$WATCHED" || true)
-# A step may leave a stamp for a container too, by a line with the stamp's name before the container's facts.
-stamp=$STEP
+# A step may leave a stamp for a container too: each begins with its name and mark.
+stamp='' mark='' lines=''
 while IFS=$TAB read -r kind name wanted; do
-  case $kind in
-    stamp)
-      printf '%s' "${lines-}" | leave_stamp "$stamp" "$mark"
-      stamp=$name mark=$wanted lines=''
-      ;;
-    *) lines=${lines-}$kind$TAB$name$TAB$wanted$'\n' ;;
-  esac
+  if [ "$kind" = stamp ]; then
+    [ -z "$stamp" ] || leave_stamp "$stamp" "$mark" <<<"$lines"
+    stamp=$name mark=$wanted lines=''
+  else
+    lines+=$kind$TAB$name$TAB$wanted$'\n'
+  fi
 done <"$WATCHED"
-printf '%s' "${lines-}" | leave_stamp "$stamp" "$mark"
+leave_stamp "$stamp" "$mark" <<<"$lines"
 rm -f "$WATCHED"

@@ -19,7 +19,7 @@ differs() { # step kind name was is
 # What is wrong with our mirrors in daemon.json, if anything. A file that nobody touched is not read again.
 mirrors_configured() { # path digest urls
   local python reason
-  [ "${NOW[file$TAB$1]##* }" != "$2" ] && [ -e "$RECORDS/scripts/daemon_json.py" ] || return 0
+  [ "${FOUND[file$TAB$1]##* }" != "$2" ] && [ -e "$RECORDS/scripts/daemon_json.py" ] || return 0
   for python in python3 /usr/libexec/platform-python python2 python ''; do
     if command -v "$python" >/dev/null; then break; fi
   done
@@ -42,14 +42,14 @@ compare() { # step
   local kind name wanted now
   while IFS=$TAB read -r kind name wanted; do
     case $kind in mark | facts) continue ;; esac
-    now=${NOW[$kind$TAB$name]:-}
+    now=${FOUND[$kind$TAB$name]:-}
     case $kind in
       configured)
         now=$(mirrors_configured "$name" "${wanted%% *}" "${wanted#* }")
         [ -z "$now" ] || differs "$1" "$kind" "$name" "${wanted#* }" "$now"
         continue
         ;;
-      mirrors) if ! [ "${NOW[mirrors$TAB$name]+told}" ] || leads "$wanted" "$now"; then continue; fi ;;
+      mirrors) if ! [ "${FOUND[mirrors$TAB$name]+told}" ] || leads "$wanted" "$now"; then continue; fi ;;
       package) if [ "$wanted" = installed ] && [ "$now" != gone ]; then continue; fi ;;
     esac
     if [ "$kind" != mirrors ] && { [ -z "$now" ] || [ "$now" = "$wanted" ]; }; then continue; fi

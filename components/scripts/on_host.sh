@@ -15,7 +15,7 @@ BEFORE=$RECORDS/before
 UNDO=$RECORDS/undo
 DIRECTORIES=$RECORDS/directories
 STAMPS=$RECORDS/stamps
-# What the running step watches. It stands until the step has left its stamp, so one that does not end well is known.
+# What the running step watches. It stands until the step has left its stamp, so one that did not end well is known.
 WATCHED=$STAMPS/.$STEP.began
 outcome=
 
@@ -24,20 +24,33 @@ die() {
   exit 1
 }
 
-# A killed `up` may have left a script running here: this one waits until it is through.
-# Descriptor 9 is the lock; what a script runs in turn (leave.sh) has it already.
-if ! { true >&9; } 2>/dev/null; then
+take_lock() {
   exec 9>>"$RECORDS/lock"
   flock -w 900 9 || die "an earlier step still runs on this host after 15 minutes: find what holds $RECORDS/lock (fuser) and end it"
-  if [ "$1" = apply ]; then
-    install -d -m 0700 "$STAMPS"
-    : >"$WATCHED"
-    bash "$0" "$STEP" "$VERSION" "$@"
+}
+
+# A step runs in a process of its own, begun here, after which this one leaves its stamp.
+case $1$VERSION in
+  apply[0-9a-f]*)
+    bash "$0" "$STEP" "stamp $VERSION" "$@"
     # shellcheck source=leave_stamp.sh
     . "$SCRIPTS/leave_stamp.sh"
     exit
-  fi
-fi
+    ;;
+esac
+
+# A killed `up` may have left a script running here: this one waits until it is through.
+# Descriptor 9 is the lock; what a script runs in turn (leave.sh) has it already.
+if ! { true >&9; } 2>/dev/null; then take_lock; fi
+case $VERSION in
+  'stamp '*)
+    install -d -m 0700 "$STAMPS"
+    case $VERSION in
+      *+*) printf 'stamp\t%s\t%s\n' "$STEP" "${VERSION#*+}" >"$WATCHED" ;;
+      *) printf 'stamp\t%s\t0\n' "$STEP" >"$WATCHED" ;;
+    esac
+    ;;
+esac
 
 # Has previews look at a fact of this host, and this step run again where it is no longer as wanted. To be called once
 # the step has brought it about.
@@ -45,7 +58,7 @@ fi
 #   watch directory PATH UID:GID
 #   watch package NAME [VERSION]
 #   watch service|timer NAME        active and enabled
-#   watch nft 'FAMILY TABLE'        as it is when the step ends
+#   watch nft 'FAMILY TABLE' shown  as it is when the step ends
 watch() { # kind name [wanted]
   local kind=$1 name=$2 wanted=${3:--}
   case $kind in
@@ -148,7 +161,6 @@ put_file() { # path mode owner:group
   # shellcheck disable=SC2034  # for the script that follows
   outcome=changed
 }
-
 
 # Leaves in $python one that runs our services. EL 8 keeps its own out of PATH, CentOS 7 has none of 3 at first.
 find_python() {

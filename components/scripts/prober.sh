@@ -74,6 +74,7 @@ case $action in
     systemctl daemon-reload
     systemctl enable -q "$UNIT.timer"
     systemctl is-active -q "$UNIT.timer" || systemctl start "$UNIT.timer"
+    watch timer "$UNIT"
     # The first answers now, without waiting for them.
     systemctl start --no-block "$UNIT.service"
     ;;

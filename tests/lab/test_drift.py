@@ -218,7 +218,7 @@ ROUNDS: Mapping[str, Sequence[Tampering]] = {
             MIRROR,
             f'firewall-cmd -q --remove-rich-rule="{FIREWALLD_RULE}"',
             _step(f"{MIRROR}-firewall"),
-            ["IPv6 opening in firewalld: ", "closed instead of open"],
+            ["the opening (firewalld fd", "closed instead of open"],
             f'firewall-cmd -q --query-rich-rule="{FIREWALLD_RULE}"',
         ),
         Tampering(

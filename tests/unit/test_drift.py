@@ -45,7 +45,7 @@ def words(*fields: str, lines: tuple[str, ...] = ()) -> str:
         ),
         (
             ("opening", "firewalld fd00::/64 443", "open", "closed"),
-            "IPv6 opening in firewalld: fd00::/64 443: closed instead of open",
+            "the opening (firewalld fd00::/64 443): closed instead of open",
         ),
         (
             ("state", "registry-cache-docker.io", "running", "exited"),
@@ -71,7 +71,7 @@ def words(*fields: str, lines: tuple[str, ...] = ()) -> str:
             ("configured", "/etc/docker/daemon.json", "https://a", "without https://a"),
             "/etc/docker/daemon.json: without https://a",
         ),
-        (("member", "deploy docker", "yes", "no"), "membership deploy docker: no instead of yes"),
+        (("member", "deploy docker", "yes", "no"), "the group's member (deploy docker): no instead of yes"),
     ],
 )
 def test_each_kind_of_difference_is_named(difference: tuple[str, str, str, str], said: str) -> None:

@@ -20,7 +20,7 @@ Answers = Mapping[str, "Mapping[str, Stamp] | HostFailed"]
 Run = Callable[..., RecordingEngine]
 STEPS = {
     "mirror-1": "scripts docker-engine firewall certificate configuration-docker.io credentials-docker.io "
-    "container-docker.io answers-docker.io mirror-client",
+    "container-docker.io answers-docker.io collector upstreams proof-image mirror-client",
     "web-1": "scripts mirror-client",
 }
 GONE = Difference("package", "docker-ce", "installed", "gone")
