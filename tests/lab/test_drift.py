@@ -208,10 +208,12 @@ ROUNDS: Mapping[str, Sequence[Tampering]] = {
         Tampering(
             "the container is removed",
             MIRROR,
-            f"docker rm -f {CACHE}",
+            f"docker inspect -f '{{{{.Id}}}}' {CACHE} >/run/removed && docker rm -f {CACHE}",
             {f"{MIRROR}-configuration-docker.io": "update", **REPLACED},
             [f"the container {CACHE}: gone"],
-            CONTAINER_RIGHT,
+            # The official provider needs something to remove.
+            f"{CONTAINER_RIGHT} && docker events --since 15m --until 0s --filter type=container"
+            " --filter event=destroy --format '{{.Actor.Attributes.name}}' | grep -qxFf /run/removed",
         ),
         Tampering(
             "IPv6 is shut out by the host's own firewall",
