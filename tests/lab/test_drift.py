@@ -32,7 +32,7 @@ FIREWALLD_RULE = (
     "rule family=ipv6 source address=$(cut -d' ' -f2 /var/lib/registry-cache/firewall-opened) "
     "port port=443 protocol=tcp accept"
 )
-NOTED = ("/var/lib/registry-cache/stamps", "/var/lib/registry-cache/containers")
+NOTED = tuple(f"/var/lib/registry-cache/{name}" for name in ("stamps", "containers", "client-known"))
 """What our steps note of themselves."""
 
 
