@@ -29,7 +29,8 @@ nft_listing() { # table
     { print }'
 }
 
-# Only what the program sets, a line each: Docker's own defaults change with its versions.
+# Only what the program sets, a line each: Docker's own defaults change with its versions. The names are those of
+# Docker's own program: with one that only its JSON has, all that is not set fails.
 SETTINGS='container {{.Name}} {{.Id}} {{.State.Status}} {{.State.Pid}} generation={{index .Config.Labels "registry-cache.generation"}}
 image {{.Image}}
 user {{.Config.User}}
@@ -48,7 +49,7 @@ capabilities +{{json .HostConfig.CapAdd}} -{{json .HostConfig.CapDrop}}
 security {{json .HostConfig.SecurityOpt}}
 tmpfs {{json .HostConfig.Tmpfs}}
 log {{.HostConfig.LogConfig.Type}} {{json .HostConfig.LogConfig.Config}}
-limits {{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.CpuQuota}}'
+limits {{.HostConfig.Memory}} {{.HostConfig.NanoCPUs}} {{.HostConfig.CPUQuota}}'
 declare -A TEXTS=() IDS=() PIDS=() STATES=() GENERATIONS=() GONE=()
 
 inspect_containers() { # name…
