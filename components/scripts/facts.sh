@@ -31,7 +31,7 @@ nft_listing() { # table
 
 # Only what the program sets, a line each: Docker's own defaults change with its versions. The names are those of
 # Docker's own program: with one that only its JSON has, all that is not set fails.
-SETTINGS='container {{.Name}} {{.Id}} {{.State.Status}} {{.State.Pid}} generation={{index .Config.Labels "registry-cache.generation"}}
+SETTINGS='container {{.Name}} {{.ID}} {{.State.Status}} {{.State.Pid}} generation={{index .Config.Labels "registry-cache.generation"}}
 image {{.Image}}
 user {{.Config.User}}
 entrypoint {{json .Config.Entrypoint}}
