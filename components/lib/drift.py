@@ -15,6 +15,11 @@ SHOWN_LINES = 20
 """Of one file's changed lines."""
 SHOWN_CHARACTERS = 160
 """Of one changed line."""
+# Our files that are shown have no secrets, but somebody may have written one into them.
+_IN_URL = re.compile(r"://[^/@\s]+@")
+_ASSIGNED = re.compile(
+    r"(?i)((?:pass\w*|secret\w*|\w*token\w*|auth\w*|credential\w*|(?:api|access|private)_?key)[\"']?\s*[:=]\s*)\S.*"
+)
 
 Applied = Mapping[str, int]
 """The steps that the last ``up`` left on a host, with their marks."""
@@ -54,6 +59,8 @@ class Difference:
         return f"{self.now} instead of {self.was}"
 
     def _shown(self) -> list[str]:
+        if any("PRIVATE KEY" in line for line in self.lines):
+            return ["    (not shown: a private key is in it)"]
         shown = [_printable(line) for line in self.lines[:SHOWN_LINES]]
         more = len(self.lines) - len(shown)
         return [f"    {line}" for line in shown] + ([f"    … and {more} more lines"] if more > 0 else [])
@@ -180,5 +187,6 @@ def _file_change(was: Sequence[str], now: Sequence[str]) -> str:
 
 
 def _printable(line: str) -> str:
+    line = _IN_URL.sub("://[hidden]@", _ASSIGNED.sub(r"\1[hidden]", line))
     text = "".join(character if character.isprintable() or character == "\t" else "�" for character in line)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

@@ -16,6 +16,7 @@ from components.lib.ssh_options import Login
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 AT_ONCE = 64
 """Hosts that are asked at the same time. Each costs one ssh process here."""
+AT_ONCE_BY_JUMP = 8
 _SSH_FAILED = 255
 
 Answer = TypeVar("Answer")
@@ -89,7 +90,10 @@ def remote(value: Mapping[str, object]) -> Remote:
 
 
 def ask_all(hosts: Sequence[Remote], ask: Callable[[Remote], Answer]) -> dict[str, Answer | HostFailed]:
-    """What ``ask`` gives for each host, by name; all are asked at once, and one that fails stops no other."""
+    """What ``ask`` gives for each host, by name; all are asked at once, and one that fails stops no other.
+
+    A jump host is spared a burst: its sshd drops what comes beyond ten logins at a time (MaxStartups).
+    """
 
     def answer(host: Remote) -> Answer | HostFailed:
         try:
@@ -99,5 +103,6 @@ def ask_all(hosts: Sequence[Remote], ask: Callable[[Remote], Answer]) -> dict[st
 
     if not hosts:
         return {}
-    with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(hosts))) as pool:
+    jumps = any("ProxyCommand=" in option for host in hosts for option in host.options)
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE_BY_JUMP if jumps else AT_ONCE, len(hosts))) as pool:
         return dict(zip([host.name for host in hosts], pool.map(answer, hosts), strict=True))

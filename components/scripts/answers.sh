@@ -15,7 +15,7 @@ if [ "$action" = restore ]; then
   exit 0
 fi
 if [ -n "$id" ]; then
-  keep_undo "$url" "$container" "$seconds" "$id"
+  keep_undo "$url" "$container" "$seconds"
   install -d -m 0700 "${KNOWN%/*}"
   echo "$id" >"$KNOWN"
   # Somebody may have stopped it.

@@ -115,7 +115,8 @@ case $action in
       restart_if_replaced
     fi
     if ! systemctl is-enabled -q docker; then
-      [ -e "$INSTALLED" ] || touch "$ENABLED"
+      # Once this step has ended well here, it was somebody after us who disabled it.
+      [ -e "$INSTALLED" ] || [ -e "$STAMPS/$STEP" ] || touch "$ENABLED"
       systemctl enable -q docker
     fi
     systemctl is-active -q docker || systemctl start docker || {

@@ -29,8 +29,9 @@ nft_listing() { # table
     { print }'
 }
 
-# Only what the program sets, a line each: Docker's own defaults change with its versions.
-SETTINGS='container {{.Name}} {{.Id}} {{.State.Status}} {{.State.Pid}} generation={{index .Config.Labels "registry-cache.generation"}}
+# Only what the program sets, a line each: Docker's own defaults change with its versions. The names are those of
+# Docker's own program: with one that only its JSON has, all that is not set fails.
+SETTINGS='container {{.Name}} {{.ID}} {{.State.Status}} {{.State.Pid}} generation={{index .Config.Labels "registry-cache.generation"}}
 image {{.Image}}
 user {{.Config.User}}
 entrypoint {{json .Config.Entrypoint}}
@@ -48,7 +49,7 @@ capabilities +{{json .HostConfig.CapAdd}} -{{json .HostConfig.CapDrop}}
 security {{json .HostConfig.SecurityOpt}}
 tmpfs {{json .HostConfig.Tmpfs}}
 log {{.HostConfig.LogConfig.Type}} {{json .HostConfig.LogConfig.Config}}
-limits {{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.CpuQuota}}'
+limits {{.HostConfig.Memory}} {{.HostConfig.NanoCPUs}} {{.HostConfig.CPUQuota}}'
 declare -A TEXTS=() IDS=() PIDS=() STATES=() GENERATIONS=() GONE=()
 
 inspect_containers() { # name…

@@ -32,8 +32,11 @@ FIREWALLD_RULE = (
     "rule family=ipv6 source address=$(cut -d' ' -f2 /var/lib/registry-cache/firewall-opened) "
     "port port=443 protocol=tcp accept"
 )
-NOTED = ("/var/lib/registry-cache/stamps", "/var/lib/registry-cache/containers")
-"""What our steps note of themselves."""
+NOTED = tuple(
+    f"/var/lib/registry-cache/{name}"
+    for name in ("stamps", "containers", "client-known", "collect", "metrics")
+)
+"""What our steps note of themselves, and what our services write all the time."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,14 @@ ROUNDS: Mapping[str, Sequence[Tampering]] = {
             f"! nft list table {TABLE} | grep 'dport 443 accept'",
         ),
         Tampering(
+            "the prober's timer is disabled",
+            MIRROR,
+            "systemctl disable -q registry-cache-upstreams.timer",
+            _step(f"{MIRROR}-upstreams"),
+            ["registry-cache-upstreams.timer: active disabled instead of active enabled"],
+            "systemctl is-enabled registry-cache-upstreams.timer",
+        ),
+        Tampering(
             "the container is stopped",
             MIRROR,
             f"docker stop -t 5 {CACHE}",
@@ -242,6 +253,14 @@ ROUNDS: Mapping[str, Sequence[Tampering]] = {
             [f"the container {CACHE}: another container", "    -user 1000:1000", "    +user 0"],
             f"{CONTAINER_RIGHT} && test $(docker ps -aq | wc -l) = 2"
             " && ! docker image inspect registry-cache.stand-in",
+        ),
+        Tampering(
+            "the collector's timer is stopped",
+            MIRROR,
+            "systemctl stop registry-cache-collect.timer",
+            _step(f"{MIRROR}-collector"),
+            ["registry-cache-collect.timer: inactive enabled instead of active enabled"],
+            "systemctl is-active registry-cache-collect.timer",
         ),
         Tampering(
             "Docker is disabled",

@@ -101,6 +101,31 @@ def test_what_could_steer_a_terminal_is_not_passed_on() -> None:
     assert len(said.splitlines()[2]) < 999
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("+proxy_password = open sesame", "+proxy_password = [hidden]"),
+        ('+  "auth": "b3BlbiBzZXNhbWU="', '+  "auth": [hidden]'),
+        ("+baseurl=https://reader:sesame@mirror.example/", "+baseurl=https://[hidden]@mirror.example/"),
+        ("+    authorization: Bearer sesame", "+    authorization: [hidden]"),
+        ("-gpgcheck=1", "-gpgcheck=1"),
+        ("-gpgkey=https://download.example/gpg", "-gpgkey=https://download.example/gpg"),
+        ("+   ip saddr 203.0.113.0/24 accept", "+   ip saddr 203.0.113.0/24 accept"),
+    ],
+)
+def test_a_secret_that_somebody_wrote_into_a_file_is_not_shown(line: str, shown: str) -> None:
+    assert words("file", REPO, f"644 0:0 {DIGEST}", f"644 0:0 {OTHER}", lines=(line,)).splitlines()[1:] == [
+        f"    {shown}"
+    ]
+
+
+def test_where_a_private_key_was_written_into_a_file_no_line_is_shown() -> None:
+    lines = ("+-----BEGIN EC PRIVATE KEY-----", "+MHcCAQEE", "+-----END EC PRIVATE KEY-----")
+    said = words("file", REPO, f"644 0:0 {DIGEST}", f"644 0:0 {OTHER}", lines=lines)
+    assert "MHcCAQEE" not in said
+    assert "a private key is in it" in said
+
+
 def test_an_answer_is_read_step_by_step() -> None:
     text = answer(
         "step|docker-engine|2",
