@@ -39,6 +39,9 @@ status: setup ## how mirrors and clients stand (JSON=1, HTML=page.html, HOURS=24
 	@toolchain/run python -m components.status $(STACK) $(if $(JSON),--json) $(if $(HTML),--html "$(HTML)") \
 		$(if $(HOURS),--hours "$(HOURS)")
 
+collect: setup ## let go now of what the caches need not keep; a line a mirror
+	@toolchain/run python -m components.collect $(STACK)
+
 new-stack: setup ## ask what a stack of your own needs, write its file: NAME=office (ARGS=--help: flags)
 	@test -n "$(NAME)" || { echo "name the stack, as in: make new-stack NAME=office" >&2; exit 2; }
 	@STACK=$(NAME) toolchain/run python -m toolchain.new_stack $(NAME) $(ARGS)
@@ -54,9 +57,6 @@ bench: setup ## the table of times, beside Ansible and pyinfra
 
 reference: setup ## write docs/configuration.md anew, after a change of a setting
 	@toolchain/run python -m components.reference >docs/configuration.md
-
-collect: setup ## let go now of what the caches need not keep; a line a mirror
-	@toolchain/run python -m components.collect $(STACK)
 
 lock: setup ## pin the Python packages anew, after a change of a requirements .in file
 	@toolchain/run toolchain/lock.sh
