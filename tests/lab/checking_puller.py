@@ -1,8 +1,8 @@
 """Runs on a client: pulls images, several at once, and checks every byte that it gets.
 
-python3 -c TEXT URL AT_ONCE once|endless, and on standard input an image a line (REPOSITORY:TAG), then an empty
-line. Pulls each of them once, or over and over until its input ends. Prints one JSON object: how many images
-and bytes, and every failure.
+python3 -c TEXT URL AT_ONCE once|endless, and on standard input an image a line (REPOSITORY:TAG), then an
+empty line. Pulls each of them once, or over and over until its input ends. Prints one JSON object: how many
+images and bytes, and every failure.
 """
 
 import hashlib
