@@ -33,7 +33,7 @@ from .sweep import Sweep
 from .usage import Sample, Usage
 
 LARGEST_MANIFEST = 4 * 1024 * 1024
-AT_ONCE = 4000
+AT_ONCE = 20000
 """How many blobs go between two looks at everything else."""
 
 JUST_MOVED_SECONDS = 10.0
@@ -279,17 +279,17 @@ class Collector:
         while need.any():
             contents, links = self._everything()
             chosen = eviction.choose(contents, need)
-            self._let_go(chosen[:AT_ONCE], links)
+            part = chosen[:AT_ONCE]
+            self._let_go(part, links)
             self._reaction = max(marks.AT_REST.reaction, 1.5 * (time.monotonic() - begin))
             self.look()
+            need = eviction.less(need, part)
             if len(chosen) <= AT_ONCE:
-                freed = sum(one.content.size for one in chosen)
-                if freed < max(need.limit, need.disk, *need.own.values(), 0):
+                if need.any():
                     # All is taken that may go. Looking again at once finds no more.
                     self.stuck = self._excess()
                     self._stuck_until = time.monotonic() + STUCK_SECONDS
                 break
-            need = self._need(away)
 
     def collect(self) -> None:
         """Carries out ttl and untagged, and begins to look for leftovers."""

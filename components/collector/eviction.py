@@ -102,7 +102,13 @@ class Need(NamedTuple):
         return self.limit > 0 or self.disk > 0 or any(need > 0 for need in self.own.values())
 
 
-NOTHING = Need(0, 0, {})
+def less(need: Need, chosen: Iterable[Chosen]) -> Need:
+    """What is still needed once that went."""
+    freed, own = 0, dict(need.own)
+    for one in chosen:
+        freed += one.content.size
+        own[one.content.cache] = own.get(one.content.cache, 0) - one.content.size
+    return Need(need.limit - freed, need.disk - freed, own)
 
 
 def choose(contents: Iterable[Content], need: Need) -> List[Chosen]:

@@ -1,8 +1,8 @@
-"""Runs on a client: pulls images over and over, several at once, and checks every byte that it gets.
+"""Runs on a client: pulls images, several at once, and checks every byte that it gets.
 
-python3 -c TEXT URL AT_ONCE SECONDS ROUNDS, and on standard input an image a line (REPOSITORY:TAG).
-Pulls until all rounds are through, or for so many seconds at least. Prints one JSON object: how many images,
-bytes, and every failure.
+python3 -c TEXT URL AT_ONCE once|endless, and on standard input an image a line (REPOSITORY:TAG), then an
+empty line. Pulls each of them once, or over and over until its input ends. Prints one JSON object: how many
+images and bytes, and every failure.
 """
 
 import hashlib
@@ -56,18 +56,17 @@ def pull(base, image):
 
 
 def main():
-    base, at_once, seconds, rounds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
-    images = [line.strip() for line in sys.stdin if line.strip()]
+    base, at_once, endless = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "endless"
+    images = [line.strip() for line in iter(sys.stdin.readline, "\n") if line.strip()]
     waiting = queue.Queue()
-    for _ in range(rounds):
-        for image in images:
-            waiting.put(image)
+    for image in images:
+        waiting.put(image)
     result = {"images": 0, "bytes": 0, "failures": []}
     lock = threading.Lock()
-    end = time.monotonic() + seconds
+    told_to_end = threading.Event()
 
     def work():
-        while True:
+        while not told_to_end.is_set():
             try:
                 image = waiting.get_nowait()
             except queue.Empty:
@@ -81,13 +80,16 @@ def main():
                 with lock:
                     result["images"] += 1
                     result["bytes"] += size
-            if time.monotonic() < end:
+            if endless:
                 waiting.put(image)
 
     begin = time.monotonic()
     workers = [threading.Thread(target=work) for _ in range(at_once)]
     for worker in workers:
         worker.start()
+    if endless:
+        sys.stdin.read()
+        told_to_end.set()
     for worker in workers:
         worker.join()
     result["seconds"] = round(time.monotonic() - begin, 1)

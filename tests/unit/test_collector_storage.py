@@ -176,6 +176,18 @@ def test_over_the_high_mark_the_oldest_go_down_to_the_low_one(storage: RegistryS
     assert "removed" in running.line()
 
 
+def test_many_blobs_go_in_parts_and_still_down_to_the_low_mark(
+    storage: RegistryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "AT_ONCE", 2)
+    images(storage, 20)
+    limit = int(20 * (ALLOCATED + 2 * (4096 + AROUND_A_BLOB)) / 0.95)
+    running = run(storage, settings(storage, limit=limit))
+    running.keep_limits()
+    assert running.bytes <= 0.75 * limit
+    assert running.rounds > 3
+
+
 def test_below_the_high_mark_nothing_goes(storage: RegistryStorage) -> None:
     made = images(storage, 10)
     running = run(storage, settings(storage, limit=10_000_000))
