@@ -60,6 +60,7 @@ def _prober_settings(args: MetricsArgs) -> str:
                     "username": cache.username,
                     "password": cache.password,
                     "ca": made.upstream_ca_file,
+                    "data": made.data_directory,
                 }
                 for cache, made in zip(args.settings, args.caches, strict=True)
             ],

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any, Dict, Mapping
 
-from . import certificate, exposition
+from . import cached, certificate, exposition
 from .upstream import Finding, Upstream, ask
 from .way import Proxies, Way
 
@@ -32,7 +32,7 @@ def ask_all(settings: Mapping[str, Any], seconds: float = ROUND_SECONDS) -> Dict
 
     # Daemons: a name server that does not answer must not keep the round from ending.
     asking = [
-        threading.Thread(target=ask_one, args=(Upstream(**entry),), daemon=True)
+        threading.Thread(target=ask_one, args=(_upstream(entry),), daemon=True)
         for entry in settings["upstreams"]
     ]
     for thread in asking:
@@ -41,6 +41,11 @@ def ask_all(settings: Mapping[str, Any], seconds: float = ROUND_SECONDS) -> Dict
     for thread in asking:
         thread.join(max(0.0, deadline - time.monotonic()))
     return dict(found)
+
+
+def _upstream(entry: Mapping[str, Any]) -> Upstream:
+    known = {key: value for key, value in entry.items() if key != "data"}
+    return Upstream(manifest=cached.some_manifest(entry["data"]), **known)
 
 
 def write(path: str, text: str) -> None:

@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 from typing import Any, Dict, NamedTuple, Optional, Tuple
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from .way import SECONDS, Response, Way
 
@@ -14,9 +14,12 @@ KINDS = ("rate_limited", "unauthorized", "unreachable", "tls", "server_error", "
 """Of refusals, as the collector counts them too."""
 
 HUB = "registry-1.docker.io"
-HUB_LIMIT_IMAGE = "ratelimitpreview/test"
-"""Docker's own image for this question: a HEAD of its manifest tells the limit and does not count
+HUB_MANIFEST = "ratelimitpreview/test/manifests/latest"
+"""Of Docker's own image for this question: a HEAD of it tells the limit and does not count
 (https://docs.docker.com/docker-hub/usage/pulls/)."""
+
+NO_SUCH_IMAGE = (401, 403, 404)
+"""What an image that is gone or private by now is answered with: the registry may be well all the same."""
 
 MANIFESTS = ", ".join(
     (
@@ -33,13 +36,18 @@ Limits = Tuple[Optional[int], Optional[int]]
 
 
 class Upstream(NamedTuple):
-    """A registry, and the login of its cache there."""
+    """A registry, and the login of its cache there.
+
+    ``manifest`` is one that the cache fetched from it (`NAME/manifests/TAG`): a registry may refuse
+    manifests, with 429 above all, and go on to answer at /v2/; its cache says "not found" then.
+    """
 
     name: str
     url: str
     username: Optional[str]
     password: Optional[str]
     ca: Optional[str]
+    manifest: Optional[str] = None
 
 
 class Finding(NamedTuple):
@@ -81,21 +89,24 @@ def ask(upstream: Upstream, way: Way) -> Finding:
 
 def _ask(upstream: Upstream, way: Way) -> Finding:
     limits: Limits = (None, None)
-    if urlsplit(upstream.url).hostname == HUB:
-        path = "/v2/{}/manifests/latest".format(HUB_LIMIT_IMAGE)
-        response, _ = _request(upstream, way, "HEAD", path)
-        limits = _limits(response)
-        # Whoever lost that image has not lost the registry.
-        if response.status not in (401, 403, 404):
-            return _judge(response, HUB, limits)
+    manifest = HUB_MANIFEST if urlsplit(upstream.url).hostname == HUB else upstream.manifest
+    if manifest is not None:
+        try:
+            response, _ = _request(upstream, way, "HEAD", "/v2/" + quote(manifest, safe="/:"))
+        except _Refused as refused:
+            if refused.status not in NO_SUCH_IMAGE:
+                raise
+        else:
+            limits = _limits(response)
+            if response.status not in NO_SUCH_IMAGE:
+                return _judge(response, upstream, limits)
     response, token = _request(upstream, way, "GET", "/v2/")
-    who = urlsplit(upstream.url).netloc
     if limits == (None, None):
         limits = _limits(response)
     if response.status == 401 and token and not upstream.password:
         # It gives everybody a token, and wants one for an image before it says more.
-        return Finding(None, "{} answers and gives tokens".format(who), *limits)
-    return _judge(response, who, limits)
+        return Finding(None, "{} answers and gives tokens".format(_place(upstream)), *limits)
+    return _judge(response, upstream, limits)
 
 
 def _request(upstream: Upstream, way: Way, method: str, path: str) -> Tuple[Response, bool]:
@@ -142,10 +153,14 @@ def _basic(upstream: Upstream) -> str:
     return "Basic " + base64.b64encode(login.encode()).decode()
 
 
-def _judge(response: Response, who: str, limits: Limits) -> Finding:
-    detail = "{} answers {}".format(who, response.status)
+def _judge(response: Response, upstream: Upstream, limits: Limits) -> Finding:
+    detail = "{} answers {}".format(_place(upstream), response.status)
     refusal = None if response.status == 200 else _kind(response.status)
     return Finding(refusal, detail, *limits)
+
+
+def _place(upstream: Upstream) -> str:
+    return urlsplit(upstream.url).netloc
 
 
 def _kind(status: int) -> str:

@@ -21,7 +21,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from components.prober import __main__ as prober
-from components.prober import certificate, exposition, upstream, way
+from components.prober import cached, certificate, exposition, upstream, way
 from components.prober.upstream import Finding, Upstream, ask
 from components.prober.way import Proxies, Way
 
@@ -330,6 +330,54 @@ def test_another_registrys_headers_count_too_and_no_header_means_no_number() -> 
     assert server.asked[0].target == "/v2/"
 
 
+def test_a_registry_that_refuses_manifests_alone_is_seen_by_one_that_the_cache_has(tmp_path: Path) -> None:
+    """Its cache tells clients "not found" then, and logs nothing."""
+    tags = tmp_path / "docker/registry/v2/repositories/acme/app/_manifests/tags"
+    (tags / "1.2").mkdir(parents=True)
+    (tags.parent / "revisions").mkdir()
+    headers = {"ratelimit-limit": "50;w=60", "ratelimit-remaining": "0;w=60"}
+
+    def answer(asked: Asked) -> Answer:
+        return Answer(429, headers) if "/manifests/" in asked.target else Answer(200)
+
+    with serving(answer) as server:
+        entry = {"name": "ghcr.io", "url": server.url, "data": str(tmp_path)}
+        found = prober.ask_all(settings_of(entry))["ghcr.io"]
+    assert (found.refusal, found.rate_limit, found.rate_limit_remaining) == ("rate_limited", 50, 0)
+    assert [(a.method, a.target) for a in server.asked] == [("HEAD", "/v2/acme/app/manifests/1.2")]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_an_image_that_is_gone_or_private_by_now_is_no_refusal(status: int) -> None:
+    asking = Upstream("example", "", None, None, None, "acme/app/manifests/1.2")
+    with serving(lambda a: Answer(status if a.method == "HEAD" else 200)) as server:
+        found = ask(asking._replace(url=server.url), Way(STRAIGHT, None))
+    assert found == Finding(None, f"{server.place} answers 200")
+
+
+def test_a_token_that_is_denied_for_one_image_is_no_refusal_either() -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.target.startswith("/token"):
+            return Answer(403) if "acme" in asked.target else Answer(200, body='{"token": "t"}')
+        scope = ',scope="repository:acme/app:pull"' if asked.method == "HEAD" else ""
+        realm = f'Bearer realm="http://{asked.headers["Host"]}/token",service="s"{scope}'
+        return Answer(401, {"WWW-Authenticate": realm})
+
+    asking = Upstream("example", "", None, None, None, "acme/app/manifests/1.2")
+    with serving(answer) as server:
+        assert ask(asking._replace(url=server.url), Way(STRAIGHT, None)).up
+
+
+def test_a_cache_without_a_tagged_image_has_none_to_ask_for(tmp_path: Path) -> None:
+    repositories = tmp_path / "docker/registry/v2/repositories"
+    assert cached.some_manifest(str(tmp_path)) is None
+    (repositories / "by/digest/only/_manifests/revisions").mkdir(parents=True)
+    (repositories / "a/_layers").mkdir(parents=True)
+    assert cached.some_manifest(str(tmp_path)) is None
+    (repositories / "z/_manifests/tags/b").mkdir(parents=True)
+    assert cached.some_manifest(str(tmp_path)) == "z/manifests/b"
+
+
 # Proxies
 
 
@@ -392,7 +440,8 @@ def test_each_scheme_has_its_own_proxy() -> None:
 
 
 def settings_of(*upstreams: Mapping[str, Any], certificate: Path | None = None) -> dict[str, Any]:
-    whole = [{"username": None, "password": None, "ca": None, **entry} for entry in upstreams]
+    defaults = {"username": None, "password": None, "ca": None, "data": "/nowhere"}
+    whole = [{**defaults, **entry} for entry in upstreams]
     return {
         "certificate": str(certificate) if certificate else None,
         "proxy": {"http": None, "https": None, "no_proxy": []},
