@@ -149,8 +149,9 @@ def _past(client: ClientStanding, standing: Standing) -> str:
         return f"{len(past)} of {len(watched.pulls)}, last {ago(standing.at - past[-1].pull.at)}"
     if unknown:
         return f"unknown for {len(unknown)} of {len(watched.pulls)}"
-    span_text = span(standing.at - watched.since)
-    return f"no, {len(watched.pulls)} pulls in {span_text}" if watched.pulls else f"no pulls in {span_text}"
+    count = len(watched.pulls)
+    pulls = f"no, {count} pull{'s' if count > 1 else ''}" if count else "no pulls"
+    return f"{pulls} in {span(standing.at - watched.since)}"
 
 
 def _last_pull(client: ClientStanding, standing: Standing) -> str:

@@ -55,6 +55,7 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 BARS = 24
+SHORTEST_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def plots(samples: Sequence[Sample], limit: Limit | None, since: float, until: f
     recent = [sample for sample in samples if sample.at >= since]
     if len(recent) < 2:
         return []
+    # Of a collector that began a while ago, there is nothing to show of the time before.
+    since = max(since, min(recent[0].at, until - SHORTEST_SECONDS))
     bars = _bars(samples, since, until)
     width = (until - since) / BARS
     hits, misses = sum(bar.hits for bar in bars), sum(bar.misses for bar in bars)
@@ -141,9 +144,9 @@ def _bars(samples: Sequence[Sample], since: float, until: float) -> list[_Bar]:
     width = (until - since) / BARS
     grown = [[0.0] * 4 for _ in range(BARS)]
     for before, after in itertools.pairwise(samples):
-        position = int((after.at - since) / width)
-        if not 0 <= position < BARS:
+        if after.at < since:
             continue
+        position = min(int((after.at - since) / width), BARS - 1)
         for index, name in enumerate(("hits", "misses", "served", "fetched")):
             old, new = getattr(before, name), getattr(after, name)
             # A counter that falls began anew.

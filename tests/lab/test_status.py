@@ -81,6 +81,8 @@ def standing(lab: Lab, plugins: Path, tmp_path_factory: pytest.TempPathFactory) 
     directory = tmp_path_factory.mktemp("status") / "clone"
     clients = ["client-1", "client-2", "client-3"]
     stage = Stage.of(lab, directory, plugins, ["mirror-1"], clients, mirrorsAreClients=False)
+    # By name, which has addresses of both kinds.
+    stage.set(mirrors=[{**stage.settings["mirrors"][0], "hostname": lab.host("mirror-1").dns_name}])
     try:
         stage.up()
         yield stage
@@ -95,6 +97,7 @@ def closed_to(mirror: LabHost, client: LabHost) -> Iterator[None]:
     rules = [
         "type filter hook output priority filter",
         f"ip daddr {mirror.address} tcp dport 443 reject with tcp reset",
+        f"ip6 daddr {mirror.address6} tcp dport 443 reject with tcp reset",
     ]
     client.run("nft -f -", "table inet somebodys {\nchain out {\n" + "\n".join(rules) + "\n}\n}\n")
     try:
@@ -197,6 +200,21 @@ def test_an_upstream_that_stopped_is_reported_and_so_is_its_return(standing: Sta
     assert told.cache["upstream_answers"]["refusal"] == "unreachable"
     mirror.run("systemctl start registry-cache-upstreams.service")
     assert status_when(standing, lambda told: told.code == 0).cache["upstream_answers"]["up"] is True
+
+
+def test_a_pull_by_ipv6_looks_like_anybodys_and_is_called_unknown(standing: Stage) -> None:
+    """Docker's proxy on the mirror hides who comes by IPv6."""
+    mirror, client = standing.lab.host("mirror-1"), standing.lab.host("client-2")
+    client.run(f"cp /etc/hosts /root/hosts.kept; echo '{mirror.address6} {mirror.dns_name}' >>/etc/hosts")
+    try:
+        client.run(f"docker pull -q {HUB}/redis:latest")
+    finally:
+        client.run("cat /root/hosts.kept >/etc/hosts")
+    told = status_when(standing, lambda told: told.client("client-2")["pulls"]["unknown"] > 0)
+
+    assert told.code == 0
+    assert told.client("client-2")["pulls"]["past"] == 0
+    assert ("client-2", "past") in told.findings("note")
 
 
 def test_a_client_that_went_past_its_mirror_is_named_with_the_reason(standing: Stage) -> None:

@@ -20,6 +20,8 @@ from components.status.document import document
 from components.status.judgement import Finding, Level, judge, verdict
 from components.status.page import page
 from components.status.phrases import ago, share, size, span
+from components.status.plots import plots
+from components.status.records import Sample
 from components.status.standing import Standing, put_together
 from tests.unit.status_sample import (
     ADDRESSES,
@@ -393,6 +395,14 @@ def test_the_page_has_all_of_it_and_refers_to_nothing_outside(tmp_path: Path) ->
     assert not re.search(r"url\((?!#)|@import", text)
     assert re.findall(r'(?:href|src)="(?!#|data:)[^"]*"', text) == []
     assert "#010101" not in text, "plots take the page's colours"
+
+
+def test_plots_begin_with_the_collector() -> None:
+    """And show all that it counted, none of it twice."""
+    rows = [Sample(NOW - 7200 + 60 * n, "docker.io", GIB, 3 * n, n, 0, 0, 0, 0) for n in range(121)]
+    requests = plots(rows, None, NOW - 86400, NOW)[0]
+    assert requests.description == "360 requests answered from the cache, 120 fetched from the upstream."
+    assert len(set(re.findall(r">(\d\d:\d\d)<", requests.svg))) >= 3, "the two hours fill the width"
 
 
 def test_what_hosts_say_is_text_on_the_page(tmp_path: Path) -> None:
