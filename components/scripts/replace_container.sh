@@ -67,13 +67,13 @@ case $action in
     read -r _
     cat >"$ca"
     keep_undo "$other" "$ours" "$data" "$url" "$seconds"
+    # An attempt that failed has taken it away.
+    docker update --restart=always "$ours" >/dev/null
     stopped=''
     if is_there "$other"; then
       refuse_what_does_not_come_back
       note_other
       docker update --restart=no "$other" >/dev/null
-      # An attempt that failed has taken it away.
-      docker update --restart=always "$ours" >/dev/null
       if runs "$other"; then
         stopped=$(now)
         docker stop -t "$STOP_SECONDS" "$other" >/dev/null
