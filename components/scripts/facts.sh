@@ -146,7 +146,8 @@ live_mirror_list() {
   if [ -S /var/run/docker.sock ] &&
     answer=$(curl -s --max-time 10 --unix-socket /var/run/docker.sock http://docker/info 2>/dev/null) &&
     [[ $answer == *'"Mirrors":'* ]]; then
-    answer=${answer#*'"Mirrors":'}
+    # The last: each of insecure-registries has a list of its own before it.
+    answer=${answer##*'"Mirrors":'}
     case $answer in
       '['*) answer=${answer#[} && answer=${answer%%]*} && answer=${answer//\"/} && echo "${answer//,/ }" ;;
     esac

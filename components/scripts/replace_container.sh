@@ -11,7 +11,7 @@ action=$1 other=$2 ours=$3 data=$4 url=$5 seconds=$6
 REPLACED=$RECORDS/replaced-$STEP
 # registry_directory.sh wrote whose the data was before.
 OWNER=$RECORDS/owner-of-configuration-${STEP#replace-}
-STOP_SECONDS=5
+STOP_SECONDS=2
 
 is_there() { docker container inspect "$1" >/dev/null 2>&1; } # container
 runs() { [ "$(docker container inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = true ]; }
@@ -67,6 +67,8 @@ case $action in
     read -r _
     cat >"$ca"
     keep_undo "$other" "$ours" "$data" "$url" "$seconds"
+    # An attempt that failed has taken it away.
+    docker update --restart=always "$ours" >/dev/null
     stopped=''
     if is_there "$other"; then
       refuse_what_does_not_come_back
@@ -78,7 +80,6 @@ case $action in
       fi
       runs "$ours" || take_data_over
     fi
-    docker update --restart=always "$ours" >/dev/null
     if ! docker start "$ours" >/dev/null || ! bash "$SCRIPTS/answers.sh" "$STEP" - apply "$url" "$ours" "$seconds" <"$ca"; then
       give_back
       die "$ours did not come up in the place of $other: the reason is above. $outcome"
