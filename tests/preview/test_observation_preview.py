@@ -30,7 +30,7 @@ def preview(
 ) -> Callable[..., Project]:
     """The clone's program on hosts that refuse connections, after an `up` that left GENERATIONS."""
     make_home(tmp_path / "user")
-    raw = read(SAMPLE) | {"ssh": {"privateKeyFile": str(tmp_path / "user/.ssh/id_ed25519")}}
+    raw: dict[str, Any] = read(SAMPLE) | {"ssh": {"privateKeyFile": str(tmp_path / "user/.ssh/id_ed25519")}}
     raw["access"] = {"networks": ["127.0.0.0/8"]}
     port = closed_port()
     for index, entry in enumerate([*raw["mirrors"], *raw["clients"]]):
