@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pulumi_policy import proxy
-from pulumi_policy.deserialize import SPECIAL_SECRET_SIG as SECRET
-from pulumi_policy.deserialize import SPECIAL_SIG_KEY as SIGNATURE
+from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
 
+SECRET, SIGNATURE = SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
 UNKNOWN = frozenset(
     value for name, value in vars(proxy).items() if name.startswith("UNKNOWN_") and name.endswith("_VALUE")
 )

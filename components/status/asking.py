@@ -30,7 +30,9 @@ class Answers:
 def ask(hosts: StackHosts, since: float) -> dict[str, Answers | HostFailed]:
     """Every host's answers by its name, or why it gave none."""
     settings = hosts.settings
-    places = {mirror.name: settings.data_directory(mirror, settings.upstreams[0]) for mirror in settings.mirrors}
+    places = {
+        mirror.name: settings.data_directory(mirror, settings.upstreams[0]) for mirror in settings.mirrors
+    }
 
     def one(host: Remote) -> Answers:
         roles = [

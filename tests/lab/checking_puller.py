@@ -24,7 +24,7 @@ class Wrong(Exception):
     """What came is not what was asked for."""
 
 
-def fetch(url, digest):
+def fetch(url: str, digest: str | None) -> tuple[bytes, int]:
     """A manifest's body (a blob's is not kept) and its length, checked by digest and headers."""
     request = urllib.request.Request(url, headers={"Accept": ACCEPT})  # noqa: S310
     summed, length, kept = hashlib.sha256(), 0, []
@@ -45,7 +45,7 @@ def fetch(url, digest):
     return b"".join(kept), length
 
 
-def pull(base, image):
+def pull(base: str, image: str) -> int:
     """One image, everything of it."""
     repository, tag = image.split(":")
     manifest, total = fetch(f"{base}/v2/{repository}/manifests/{tag}", None)
@@ -55,17 +55,18 @@ def pull(base, image):
     return total
 
 
-def main():
+def main() -> None:
     base, at_once, endless = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "endless"
     images = [line.strip() for line in iter(sys.stdin.readline, "\n") if line.strip()]
-    waiting = queue.Queue()
+    waiting: queue.Queue[str] = queue.Queue()
     for image in images:
         waiting.put(image)
-    result = {"images": 0, "bytes": 0, "failures": []}
+    pulled = {"images": 0, "bytes": 0}
+    failures: list[str] = []
     lock = threading.Lock()
     told_to_end = threading.Event()
 
-    def work():
+    def work() -> None:
         while not told_to_end.is_set():
             try:
                 image = waiting.get_nowait()
@@ -75,11 +76,11 @@ def main():
                 size = pull(base, image)
             except Exception as error:  # whatever it is, the pull failed
                 with lock:
-                    result["failures"].append(f"{image}: {type(error).__name__}: {error}")
+                    failures.append(f"{image}: {type(error).__name__}: {error}")
             else:
                 with lock:
-                    result["images"] += 1
-                    result["bytes"] += size
+                    pulled["images"] += 1
+                    pulled["bytes"] += size
             if endless:
                 waiting.put(image)
 
@@ -92,8 +93,7 @@ def main():
         told_to_end.set()
     for worker in workers:
         worker.join()
-    result["seconds"] = round(time.monotonic() - begin, 1)
-    print(json.dumps(result))
+    print(json.dumps({**pulled, "failures": failures, "seconds": round(time.monotonic() - begin, 1)}))
 
 
 main()

@@ -14,7 +14,7 @@ from pathlib import Path
 BLOCK = 512
 
 
-def below(path, name):
+def below(path: Path, name: str) -> int:
     """The bytes on disk of all files of that name."""
     total = 0
     for folder, _, files in os.walk(path):
@@ -24,7 +24,7 @@ def below(path, name):
     return total
 
 
-def main():
+def main() -> None:
     root, period = Path(sys.argv[1]) / "docker" / "registry" / "v2", float(sys.argv[2])
     result = {"samples": 0, "largest": 0, "uploading": 0, "longest_gap": 0.0}
     last = time.monotonic()

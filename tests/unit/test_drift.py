@@ -106,7 +106,10 @@ def test_what_could_steer_a_terminal_is_not_passed_on() -> None:
     [
         ("+proxy_password = open sesame", "+proxy_password = [hidden]"),
         ('+  "auth": "b3BlbiBzZXNhbWU="', '+  "auth": [hidden]'),
-        ("+baseurl=https://reader:sesame@mirror.example/", "+baseurl=https://[hidden]@mirror.example/"),
+        (
+            "+baseurl=https://reader:sesame@mirror.example/",
+            "+baseurl=https://[hidden]@mirror.example/",
+        ),  # pragma: allowlist secret
         ("+    authorization: Bearer sesame", "+    authorization: [hidden]"),
         ("-gpgcheck=1", "-gpgcheck=1"),
         ("-gpgkey=https://download.example/gpg", "-gpgkey=https://download.example/gpg"),
@@ -120,7 +123,11 @@ def test_a_secret_that_somebody_wrote_into_a_file_is_not_shown(line: str, shown:
 
 
 def test_where_a_private_key_was_written_into_a_file_no_line_is_shown() -> None:
-    lines = ("+-----BEGIN EC PRIVATE KEY-----", "+MHcCAQEE", "+-----END EC PRIVATE KEY-----")
+    lines = (
+        "+-----BEGIN EC PRIVATE KEY-----",
+        "+MHcCAQEE",
+        "+-----END EC PRIVATE KEY-----",
+    )  # pragma: allowlist secret
     said = words("file", REPO, f"644 0:0 {DIGEST}", f"644 0:0 {OTHER}", lines=lines)
     assert "MHcCAQEE" not in said
     assert "a private key is in it" in said

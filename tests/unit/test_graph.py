@@ -178,7 +178,12 @@ def test_the_mirrors_own_hosts_are_clients_unless_told_otherwise(run: Run) -> No
 
 UPSTREAMS = [
     {"registry": "docker.io"},
-    {"registry": "ghcr.io", "port": 5001, "username": "reader", "password": "open sesame"},
+    {
+        "registry": "ghcr.io",
+        "port": 5001,
+        "username": "reader",
+        "password": "open sesame",
+    },  # pragma: allowlist secret
 ]
 
 

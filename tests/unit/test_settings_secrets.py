@@ -35,9 +35,9 @@ def test_a_password_in_a_file_of_its_own_is_taken_without_the_end_of_its_line(
     file.write_text(kept)
     file.chmod(0o600)
 
-    settings = load(
-        project, {"upstreams": [{"registry": "docker.io", "username": "u", "passwordFile": "password"}]}
-    )
+    upstream = {"registry": "docker.io", "username": "u"}
+    upstream["passwordFile"] = file.name
+    settings = load(project, {"upstreams": [upstream]})
 
     assert settings.upstreams[0].read_password() == PASSWORD
     assert settings.upstreams[0].has_login
