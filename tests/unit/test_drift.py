@@ -107,7 +107,7 @@ def test_what_could_steer_a_terminal_is_not_passed_on() -> None:
         ("+proxy_password = open sesame", "+proxy_password = [hidden]"),
         ('+  "auth": "b3BlbiBzZXNhbWU="', '+  "auth": [hidden]'),
         (
-            "+baseurl=https://reader:sesame@mirror.example/",
+            "+baseurl=https://reader:sesame@mirror.example/",  # pragma: allowlist secret
             "+baseurl=https://[hidden]@mirror.example/",
         ),  # pragma: allowlist secret
         ("+    authorization: Bearer sesame", "+    authorization: [hidden]"),
@@ -124,7 +124,7 @@ def test_a_secret_that_somebody_wrote_into_a_file_is_not_shown(line: str, shown:
 
 def test_where_a_private_key_was_written_into_a_file_no_line_is_shown() -> None:
     lines = (
-        "+-----BEGIN EC PRIVATE KEY-----",
+        "+-----BEGIN EC PRIVATE KEY-----",  # pragma: allowlist secret
         "+MHcCAQEE",
         "+-----END EC PRIVATE KEY-----",
     )  # pragma: allowlist secret

@@ -48,7 +48,7 @@ def test_a_mirror_open_to_all_is_refused_with_a_password_from_a_file_too(project
     file = project / "password"
     file.write_text(PASSWORD)
     file.chmod(0o600)
-    upstream = {"registry": "docker.io", "username": "u", "passwordFile": "password"}
+    upstream = {"registry": "docker.io", "username": "u", "passwordFile": file.name}
 
     with pytest.raises(SettingsError, match=r"passwordFile is given while access.networks lets everyone in"):
         load(project, {"upstreams": [upstream], "access": {"networks": ["0.0.0.0/0"]}})
