@@ -109,7 +109,7 @@ def test_what_could_steer_a_terminal_is_not_passed_on() -> None:
         (
             "+baseurl=https://reader:sesame@mirror.example/",  # pragma: allowlist secret
             "+baseurl=https://[hidden]@mirror.example/",
-        ),  # pragma: allowlist secret
+        ),
         ("+    authorization: Bearer sesame", "+    authorization: [hidden]"),
         ("-gpgcheck=1", "-gpgcheck=1"),
         ("-gpgkey=https://download.example/gpg", "-gpgkey=https://download.example/gpg"),
@@ -127,7 +127,7 @@ def test_where_a_private_key_was_written_into_a_file_no_line_is_shown() -> None:
         "+-----BEGIN EC PRIVATE KEY-----",  # pragma: allowlist secret
         "+MHcCAQEE",
         "+-----END EC PRIVATE KEY-----",
-    )  # pragma: allowlist secret
+    )
     said = words("file", REPO, f"644 0:0 {DIGEST}", f"644 0:0 {OTHER}", lines=lines)
     assert "MHcCAQEE" not in said
     assert "a private key is in it" in said

@@ -183,7 +183,7 @@ UPSTREAMS = [
         "port": 5001,
         "username": "reader",
         "password": "open sesame",  # pragma: allowlist secret
-    },  # pragma: allowlist secret
+    },
 ]
 
 
