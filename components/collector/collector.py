@@ -45,7 +45,10 @@ FASTEST_GROWTH = 1e9
 
 REPORT_SECONDS = 10.0
 SAMPLE_SECONDS = 60
-GROWTH_SECONDS = 2.0
+GROWTH_SECONDS, BURST_SECONDS = 2.0, 15.0
+SHORTEST_REACTION_SECONDS, REACTION_FACTOR, REACTIONS = 0.5, 1.5, 5
+"""From passing a mark to having freed: by the slowest of the latest rounds, and half as much again."""
+
 STUCK_SECONDS = 1.0
 SHORTEST_GAP_SECONDS, LONGEST_GAP_SECONDS, GAP_FADES = 2.0, 20.0, 0.8
 """Between the end of a run and the first look of the next one, as systemd and Python start it."""
@@ -71,24 +74,26 @@ def containers(text: str) -> Dict[str, Container]:
 
 
 class Growth:
-    """How fast something grows, from the last two seconds."""
+    """How fast something grows: the fastest two seconds of the last fifteen, for pulls come in bursts."""
 
     def __init__(self) -> None:
         self._seen: Deque[Tuple[float, int]] = collections.deque()
+        self._rates: Deque[Tuple[float, float]] = collections.deque()
 
     def note(self, at: float, grown: int) -> None:
         """Takes the sum of all that ever came in."""
         self._seen.append((at, grown))
         while len(self._seen) > 2 and self._seen[1][0] < at - GROWTH_SECONDS:
             self._seen.popleft()
+        begin, before = self._seen[0]
+        self._rates.append((at, max(grown - before, 0) / max(at - begin, 0.5)))
+        while self._rates[0][0] < at - BURST_SECONDS:
+            self._rates.popleft()
 
     @property
     def rate(self) -> float:
         """Bytes a second, 0 where little is known."""
-        if len(self._seen) < 2:
-            return 0.0
-        (begin, before), (end, after) = self._seen[0], self._seen[-1]
-        return max(after - before, 0) / max(end - begin, 0.5)
+        return max((rate for _, rate in self._rates), default=0.0)
 
 
 class Cache:
@@ -210,7 +215,7 @@ class Collector:
         self._by_name = {cache.name: cache for cache in self.caches}
         self._manifests = usage.manifests()
         self._directory = settings.upstreams[0].data if settings.upstreams else "/"
-        self._reaction = marks.AT_REST.reaction
+        self._rounds: Deque[float] = collections.deque(maxlen=REACTIONS)
         self._stuck_until = 0.0
         self._reported = 0.0
         self._sampled = float(usage.fact("sampled") or 0)
@@ -281,7 +286,7 @@ class Collector:
             chosen = eviction.choose(contents, need)
             part = chosen[:AT_ONCE]
             self._let_go(part, links)
-            self._reaction = max(marks.AT_REST.reaction, 1.5 * (time.monotonic() - begin))
+            self._rounds.append(time.monotonic() - begin)
             self.look()
             need = eviction.less(need, part)
             if len(chosen) <= AT_ONCE:
@@ -372,7 +377,9 @@ class Collector:
         return max(0, self._settings.min_free_of(disk.size) - disk.free, *over)
 
     def _over(self, used: int, limit: int, growth: float, away: float) -> int:
-        pace = Pace(growth, self._reaction + away)
+        slowest = max(self._rounds, default=marks.AT_REST.reaction / REACTION_FACTOR)
+        reaction = max(SHORTEST_REACTION_SECONDS, REACTION_FACTOR * slowest)
+        pace = Pace(growth, reaction + away)
         return marks.over_limit(used, limit, self._settings.high, self._settings.low, pace)
 
     def _note_gap(self) -> None:

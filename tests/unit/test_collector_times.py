@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from components.collector import marks
+from components.collector.collector import Growth
 from components.collector.due import is_due, last_time
 from components.collector.marks import Pace
 
@@ -96,3 +97,15 @@ def test_the_marks_leave_room_for_what_comes_in_meanwhile(
 @pytest.mark.parametrize(("free", "expected"), [(1000, 0), (100, 0), (99, 11), (0, 110)])
 def test_the_reserve_of_the_file_system_is_made_up_with_a_tenth_more(free: int, expected: int) -> None:
     assert marks.under_reserve(free, 100) == expected
+
+
+def test_growth_is_that_of_the_fastest_moments_of_late() -> None:
+    growth = Growth()
+    growth.note(0.0, 0)
+    assert growth.rate == 0.0
+    for second, grown in enumerate([100, 200, 1200, 1300, 1400], start=1):
+        growth.note(float(second), grown)
+    assert growth.rate == pytest.approx(1200 / 3)
+    for second in range(6, 30):
+        growth.note(float(second), 1400)
+    assert growth.rate == 0.0
