@@ -57,7 +57,8 @@ class Ledger:
         # By client and digest, for the last PULL_SECONDS.
         self.asked: Dict[Tuple[str, str], float] = {}
         self.served: Dict[Tuple[str, str], float] = {}
-        self._marks: Dict[str, Tuple[Set[str], bool]] = {}
+        # Of proofs, by their nonce: the addresses they came from, and whether one was given a manifest since.
+        self.marks: Dict[str, Tuple[Set[str], bool]] = {}
 
     def add(self, answer: Answer) -> None:
         """Books one answer."""
@@ -73,8 +74,8 @@ class Ledger:
         for book in (self.asked, self.served):
             for key in [key for key, at in book.items() if at < time]:
                 del book[key]
-        if len(self._marks) > 1000:
-            self._marks.clear()
+        if len(self.marks) > 1000:
+            self.marks.clear()
 
     def _book_content(self, answer: Answer) -> None:
         failed = answer.status >= 400
@@ -97,9 +98,9 @@ class Ledger:
         if answer.method != "GET":
             return
         if answer.kind == registry_log.MANIFEST:
-            for nonce, (addresses, _) in self._marks.items():
+            for nonce, (addresses, _) in self.marks.items():
                 if answer.client in addresses:
-                    self._marks[nonce] = (addresses, True)
+                    self.marks[nonce] = (addresses, True)
         if digest is not None:
             if answer.kind == registry_log.MANIFEST:
                 self.asked[answer.client, digest] = answer.ended
@@ -133,9 +134,9 @@ class Ledger:
 
     def _book_mark(self, answer: Answer) -> None:
         nonce = answer.reference
-        addresses, pulled = self._marks.get(nonce, (set(), False))
+        addresses, pulled = self.marks.get(nonce, (set(), False))
         if answer.repository == "begin":
-            self._marks[nonce] = (addresses | {answer.client}, pulled)
+            self.marks[nonce] = (addresses | {answer.client}, pulled)
         elif pulled:
             client = nonce.rpartition(".")[0]
             self.proofs[client] = max(self.proofs.get(client, 0.0), answer.ended)

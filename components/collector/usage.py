@@ -129,6 +129,8 @@ class Usage:
         for key, name in (("asked", "asked"), ("served", "served")):
             for client, digest, at in json.loads(self.fact(f"{key} {cache}") or "[]"):
                 getattr(ledger, name)[client, digest] = at
+        for nonce, addresses, pulled in json.loads(self.fact(f"marks {cache}") or "[]"):
+            ledger.marks[nonce] = (set(addresses), pulled)
 
     def keep(self, ledger: Ledger) -> None:
         """Writes a cache's books."""
@@ -155,6 +157,8 @@ class Usage:
         for key, book in (("asked", ledger.asked), ("served", ledger.served)):
             entries = [[client, digest, at] for (client, digest), at in book.items()]
             self.set_fact(f"{key} {cache}", json.dumps(entries))
+        marks = [[nonce, sorted(addresses), pulled] for nonce, (addresses, pulled) in ledger.marks.items()]
+        self.set_fact(f"marks {cache}", json.dumps(marks))
         ledger.new_uses.clear()
         ledger.new_clients.clear()
         del ledger.new_pulls[:]

@@ -18,6 +18,7 @@ from components.collector.registry_log import (
     seconds_of,
     time_of,
 )
+from components.collector.usage import Usage
 
 SAMPLES = Path(__file__).parent / "registry_logs"
 MANIFEST_DIGEST = "sha256:890b8efa35391d6a487f80df3886b12201b8ebcd12df23618e394ebfd5f95b52"
@@ -258,6 +259,27 @@ def test_a_proof_needs_a_manifest_between_its_marks() -> None:
     books.add(mark("end", 4.0))
     assert books.proofs == {"web-1.a.b": 4.0}
     assert books.uses == {"sha256:mm": 100.5}, "marks are no use"
+
+
+def test_a_proof_whose_marks_lie_in_two_runs_is_one(tmp_path: Path) -> None:
+    """A run ends each minute, and a pull may take longer than that."""
+
+    def mark(event: str, at: float) -> Answer:
+        return answer(kind="base", repository=event, reference="web-1.0123", ended=at)
+
+    steps = [
+        mark("begin", 1.0),
+        answer(kind="manifest", reference="latest"),
+        mark("end", 3.0),
+    ]
+    for step in steps:
+        books, usage = ledger(), Usage(str(tmp_path / "usage.db"))
+        usage.load(books)
+        books.add(step)
+        usage.keep(books)
+        usage.commit()
+        usage.close()
+    assert books.proofs == {"web-1": 3.0}
 
 
 def test_every_kind_of_error_can_be_told() -> None:
