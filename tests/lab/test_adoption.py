@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ context = ssl._create_unverified_context()
 last, longest, answers = time.monotonic(), 0.0, 0
 while not select.select([sys.stdin], [], [], 0.02)[0]:
     try:
-        urllib.request.urlopen(sys.argv[1] + "/v2/", timeout=1, context=context).read()
+        urllib.request.urlopen(sys.argv[1] + "/v2/", timeout=10, context=context).read()
     except OSError:
         continue
     now = time.monotonic()
@@ -268,10 +269,13 @@ def test_a_mirror_made_by_hand_is_taken_over_and_given_back(
 
     lab.upstream.forget()
     with busy(client, by_hand.url) as seen:
-        stage.up()
+        said = re.search(r"after (\d+\.\d+) s without either", stage.up().text)
 
+    assert said is not None
     record_property("gap", seen.gap)
-    print(f"{name}: {seen.gap:.2f} s without an answer, {len(seen.pulls)} pulls")  # shown by -rP
+    # Shown by -rP.
+    print(f"{name}: {seen.gap:.2f} s without an answer ({said[1]} s on the host), {len(seen.pulls)} pulls")
+    assert 0 < float(said[1]) <= FEW_SECONDS
     assert seen.answers > 50
     assert 0 < seen.gap <= FEW_SECONDS
     assert len(seen.pulls) > 3
