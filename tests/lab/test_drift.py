@@ -32,11 +32,12 @@ FIREWALLD_RULE = (
     "rule family=ipv6 source address=$(cut -d' ' -f2 /var/lib/registry-cache/firewall-opened) "
     "port port=443 protocol=tcp accept"
 )
-NOTED = tuple(
-    f"/var/lib/registry-cache/{name}"
-    for name in ("stamps", "containers", "client-known", "collect", "metrics")
+NOTED = (
+    *(f"/var/lib/registry-cache/{name}" for name in ("stamps", "containers", "client-known")),
+    *(f"/var/lib/registry-cache/{name}" for name in ("collect", "metrics")),
+    "/var/tmp/systemd-private-",
 )
-"""What our steps note of themselves, and what our services write all the time."""
+"""What our steps note of themselves, what our services write all the time, and their temporary folders."""
 
 
 @dataclass(frozen=True)
