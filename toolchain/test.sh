@@ -25,8 +25,8 @@ summary=""
 failed=0
 for tier in "$@"; do
     case $tier in
-        preview) parallel=(--numprocesses auto) ;; # each test has a backend of its own, and waits for processes
-        *) parallel=() ;;
+        lab) parallel=(--numprocesses 2 --dist loadfile) ;; # two labs of ten hosts; a file's tests share a stack
+        *) parallel=(--numprocesses auto) ;; # each test has a backend of its own
     esac
     echo "== tests: $tier"
     begin=$SECONDS
