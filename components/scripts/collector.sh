@@ -38,7 +38,9 @@ unsandboxed() {
 
 # What systemd 219 does not know of this it leaves out: it knows `full` as the most of ProtectSystem.
 service() { # description action python [line of the unit]
-  local directory
+  local directory type=simple
+  # Who asks for one waits for it. A watch is no job that is ever done: a boot would never be over.
+  [ "$2" = watch ] || type=oneshot
   cat <<UNIT
 [Unit]
 Description=$1
@@ -48,7 +50,7 @@ ${4:-}
 StartLimitIntervalSec=0
 
 [Service]
-Type=oneshot
+Type=$type
 WorkingDirectory=$SCRIPTS
 # Docker's socket is as good as root, so the collector has none: it reads what this wrote.
 ExecStartPre=$(unsandboxed)/bin/bash $SCRIPTS/collect_containers.sh $CONTAINERS $(every_second first | tr '\n' ' ')
