@@ -157,7 +157,7 @@ class Cache:
         return eviction.describe(
             self.name,
             self.folders.blobs,
-            self.ledger.uses,
+            self.ledger.standing(),
             manifests,
             [digest for _, _, digest in self.repositories.tags()] if with_tags else [],
             linked,

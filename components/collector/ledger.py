@@ -8,6 +8,11 @@ from .registry_log import Answer
 PULL_SECONDS = 600.0
 """How long after its manifest a client may still ask for an image's blobs."""
 
+RETURN_FADES = 0.8
+RETURNS_AWAITED = 3
+LONGEST_AWAITED_SECONDS = 3600.0
+"""What is asked for again and again stays for three of its intervals longer than what was used once, at most."""
+
 CLOCK_SLACK = 0.005
 """Files get their times from a clock of the kernel that ticks every 4 ms or so."""
 
@@ -46,6 +51,8 @@ class Ledger:
         self.cache = cache
         self._storage = storage
         self.uses: Dict[str, float] = {}
+        # How long it took until content was asked for again, in seconds.
+        self.returns: Dict[str, float] = {}
         self.new_uses: Set[str] = set()
         self.counters: Dict[str, int] = {}
         self.clients: Dict[str, Client] = {}
@@ -121,8 +128,23 @@ class Ledger:
         linked = self._storage.linked_at(answer.kind, answer.repository, digest)
         return linked is None or linked >= answer.began - CLOCK_SLACK
 
+    def standing(self) -> Dict[str, float]:
+        """When each content was last used, and for what comes back as much later as that makes it worth.
+
+        Where more is pulled once than the cache can hold, by the last use alone an image of every few
+        seconds would be the oldest each time.
+        """
+        return {
+            digest: at + min(RETURNS_AWAITED * self.returns.get(digest, 0.0), LONGEST_AWAITED_SECONDS)
+            for digest, at in self.uses.items()
+        }
+
     def _book_use(self, digest: str, at: float) -> None:
-        if self.uses.get(digest, 0.0) < at:
+        before = self.uses.get(digest)
+        if before is None or before < at:
+            if before is not None:
+                # One pull asks more than once: its own short pauses must not stand for the time between two.
+                self.returns[digest] = max(at - before, self.returns.get(digest, 0.0) * RETURN_FADES)
             self.uses[digest] = at
             self.new_uses.add(digest)
         self.last_use = max(self.last_use or 0.0, at)

@@ -14,12 +14,12 @@ from .manifests import Manifest
 from .registry_log import Position
 from .storage import Blob, BlobFolders
 
-VERSION = 1
+VERSION = 2
 SCHEMA = """
 create table blob (cache text, digest text, size integer, written real, primary key (cache, digest));
 create table folder (cache text, path text, changed integer, primary key (cache, path));
 create table manifest (digest text primary key, kind integer, names text);
-create table used (cache text, digest text, at real, primary key (cache, digest));
+create table used (cache text, digest text, at real, again real, primary key (cache, digest));
 create table log (cache text primary key, path text, inode integer, offset integer);
 create table counter (cache text, name text, value integer, primary key (cache, name));
 create table client (cache text, address text, last real, requests integer, primary key (cache, address));
@@ -116,7 +116,10 @@ class Usage:
     def load(self, ledger: Ledger) -> None:
         """Gives a cache's books what earlier runs wrote in them."""
         cache = ledger.cache
-        ledger.uses.update(self._rows("select digest, at from used where cache = ?", cache))
+        for digest, at, again in self._rows("select digest, at, again from used where cache = ?", cache):
+            ledger.uses[digest] = at
+            if again is not None:
+                ledger.returns[digest] = again
         ledger.counters.update(self._rows("select name, value from counter where cache = ?", cache))
         for address, last, requests in self._rows(
             "select address, last, requests from client where cache = ?", cache
@@ -136,8 +139,8 @@ class Usage:
         """Writes a cache's books."""
         cache = ledger.cache
         self._many(
-            "insert or replace into used values (?, ?, ?)",
-            [(cache, digest, ledger.uses[digest]) for digest in ledger.new_uses],
+            "insert or replace into used values (?, ?, ?, ?)",
+            [(cache, digest, ledger.uses[digest], ledger.returns.get(digest)) for digest in ledger.new_uses],
         )
         self._many(
             "insert or replace into counter values (?, ?, ?)",

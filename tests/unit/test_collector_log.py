@@ -218,6 +218,26 @@ def test_a_tag_is_a_use_of_the_manifest_that_it_names_also_by_head() -> None:
     assert books.asked == {}, "nor will be"
 
 
+def test_what_comes_back_stands_for_longer_than_what_was_used_once() -> None:
+    """Else a burst of images that are pulled once would drive out one that is pulled every few seconds."""
+    books = ledger()
+    for began in (100.0, 106.0, 106.5, 107.0):  # one pull, and one more with its three requests
+        books.add(answer(reference="sha256:often", began=began, ended=began + 0.1))
+    books.add(answer(reference="sha256:once", began=112.0, ended=112.1))
+    standing = books.standing()
+    assert books.uses["sha256:often"] == 107.1
+    assert standing["sha256:once"] == 112.1
+    assert standing["sha256:often"] > 107.1 + 5, "it may come back"
+    assert standing["sha256:often"] < 107.1 + 30, "and goes when it does not"
+
+
+def test_what_comes_back_rarely_is_not_kept_for_days() -> None:
+    books = ledger()
+    for began in (0.0, 7 * 86400.0):
+        books.add(answer(reference="sha256:weekly", began=began, ended=began))
+    assert books.standing()["sha256:weekly"] == 7 * 86400.0 + 3600
+
+
 def test_a_failed_request_is_no_use() -> None:
     books = ledger()
     books.add(answer(status=404))
