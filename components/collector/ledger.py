@@ -11,7 +11,7 @@ PULL_SECONDS = 600.0
 RETURN_FADES = 0.8
 RETURNS_AWAITED = 3
 LONGEST_AWAITED_SECONDS = 3600.0
-"""What is asked for again and again stays for three of its intervals longer than what was used once, at most."""
+"""What is asked for again and again stays, as if just used, for so many of its intervals, at most so long."""
 
 CLOCK_SLACK = 0.005
 """Files get their times from a clock of the kernel that ticks every 4 ms or so."""
