@@ -96,7 +96,7 @@ def test_what_all_stacks_share_stands_in_the_projects_file_alone(project: Projec
     file.write_text(yaml.safe_dump(shared))
     add(project, "  registry-cache:cache: {ttl: 48h}\n")
     text = project.preview("--show-full-output").text
-    assert re.search(r'ttl\W*: 172800', text), "48 hours in seconds"
+    assert re.search(r"ttl\W*: 172800", text), "48 hours in seconds"
     assert "/data/shared/docker.io" in text
 
 
