@@ -260,7 +260,10 @@ def test_a_mirror_made_by_hand_is_taken_over_and_given_back(
     for finding in (*EXPECTED[name], *ALWAYS):
         assert finding in report
     assert "Checked: it loads as it stands" in report
-    assert differences(before, files_of(mirror, LOOKED_AT)) == {}, "reads only"
+    changed = differences(before, files_of(mirror, LOOKED_AT))
+    # The registry that was made by hand writes that by itself, every few seconds.
+    changed.pop(f"{guide.data}/scheduler-state.json", None)
+    assert changed == {}, "reads only"
     assert inspect(mirror, guide.container)["State"] == by_hand.container["State"]
 
     preview = stage.project.preview("--show-full-output").text
