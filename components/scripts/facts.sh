@@ -149,7 +149,8 @@ live_mirror_list() {
     # The last: each of insecure-registries has a list of its own before it.
     answer=${answer##*'"Mirrors":'}
     case $answer in
-      '['*) answer=${answer#[} && answer=${answer%%]*} && answer=${answer//\"/} && echo "${answer//,/ }" ;;
+      # An IPv6 address has brackets of its own.
+      '["'*) answer=${answer#[} && answer=${answer%%'"]'*} && answer=${answer//\"/} && echo "${answer//,/ }" ;;
     esac
     return 0
   fi
