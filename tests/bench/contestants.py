@@ -57,7 +57,8 @@ class Program:
         directory.mkdir(parents=True, mode=0o700)
         for file in ("Pulumi.yaml", "__main__.py"):
             shutil.copyfile(ROOT / file, directory / file)
-        shutil.copytree(ROOT / "components", directory / "components")
+        for folder in ("components", "policy"):
+            shutil.copytree(ROOT / folder, directory / folder)
         state = directory / "state"
         state.mkdir(mode=0o700)
         passphrase = directory / "passphrase"
