@@ -102,12 +102,11 @@ class Ledger:
             pull = (answer.ended, answer.client, answer.repository)
             self.pulls.append(pull)
             self.new_pulls.append(pull)
-        if answer.method != "GET":
-            return
-        if answer.kind == registry_log.MANIFEST:
             for nonce, (addresses, _) in self.marks.items():
                 if answer.client in addresses:
                     self.marks[nonce] = (addresses, True)
+        if answer.method != "GET":
+            return
         if digest is not None:
             if answer.kind == registry_log.MANIFEST:
                 self.asked[answer.client, digest] = answer.ended

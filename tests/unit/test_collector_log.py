@@ -281,6 +281,15 @@ def test_a_proof_needs_a_manifest_between_its_marks() -> None:
     assert books.uses == {"sha256:mm": 100.5}, "marks are no use"
 
 
+def test_the_proof_of_a_client_that_has_the_image_already_is_one() -> None:
+    """Docker asks for its manifest by HEAD alone."""
+    books = ledger()
+    books.add(answer(kind="base", repository="begin", reference="web-1.0123", ended=1.0))
+    books.add(answer(kind="manifest", reference="latest", method="HEAD"))
+    books.add(answer(kind="base", repository="end", reference="web-1.0123", ended=2.0))
+    assert books.proofs == {"web-1": 2.0}
+
+
 def test_a_proof_whose_marks_lie_in_two_runs_is_one(tmp_path: Path) -> None:
     """A run ends each minute, and a pull may take longer than that."""
 
