@@ -17,6 +17,7 @@ from lab.pieces import Piece
 
 FIRST = Piece("first", "first/build.sh", ("first",))
 SECOND = Piece("second", "second/build.sh", ("second",), needs=("first",))
+PAIR = (FIRST, SECOND)
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 # What a killed process of its own would run: the same two pieces, from the same places.
@@ -24,11 +25,11 @@ BUILD = """
 import sys, pathlib
 from lab import images, pieces
 images.SOURCES = pieces.SOURCES = pathlib.Path(sys.argv[1])
-images.SHARED = (
+pair = (
     pieces.Piece("first", "first/build.sh", ("first",)),
     pieces.Piece("second", "second/build.sh", ("second",), needs=("first",)),
 )
-images.ensure_images([])
+images.ensure_images([], pair)
 """
 
 
@@ -63,38 +64,37 @@ def workshop(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Works
     monkeypatch.setenv("XDG_CACHE_HOME", str(place.cache))
     for module in (images, pieces):
         monkeypatch.setattr(module, "SOURCES", place.sources)
-    monkeypatch.setattr(images, "SHARED", (FIRST, SECOND))
     place.write("first", 'echo one >"$OUT/made"')
     place.write("second", 'cat "$FIRST/made" >"$OUT/made"')
     return place
 
 
 def test_pieces_are_built_once_each_after_what_it_needs(workshop: Workshop) -> None:
-    built = images.ensure_images([])
+    built = images.ensure_images([], PAIR)
     assert workshop.built() == ["first", "second"]
     assert (built["second"].folder / "made").read_text() == "one\n"
 
-    assert images.ensure_images([]) == built
+    assert images.ensure_images([], PAIR) == built
     assert workshop.built() == [], "they were there"
 
 
 def test_a_changed_input_builds_the_piece_and_what_needs_it(workshop: Workshop) -> None:
-    images.ensure_images([])
+    images.ensure_images([], PAIR)
     workshop.built()
 
     (workshop.sources / "second" / "note").write_text("new")
-    images.ensure_images([])
+    images.ensure_images([], PAIR)
     assert workshop.built() == ["second"]
 
     workshop.write("first", 'echo two >"$OUT/made"')
-    built = images.ensure_images([])
+    built = images.ensure_images([], PAIR)
     assert workshop.built() == ["first", "second"]
     assert (built["second"].folder / "made").read_text() == "two\n"
 
 
 def test_two_builds_at_once_build_each_piece_once(workshop: Workshop) -> None:
     with ThreadPoolExecutor() as pool:
-        first, second = (pool.submit(images.ensure_images, []) for _ in range(2))
+        first, second = (pool.submit(images.ensure_images, [], PAIR) for _ in range(2))
 
     assert first.result() == second.result()
     assert workshop.built() == ["first", "second"]
@@ -104,7 +104,7 @@ def test_a_failing_build_shows_its_last_words_and_leaves_no_piece(workshop: Work
     workshop.write("first", "echo the archive has moved >&2; exit 3")
 
     with pytest.raises(LabError, match=r"(?s)first/build.sh failed with exit code 3.*the archive has moved"):
-        images.ensure_images([])
+        images.ensure_images([], PAIR)
 
     assert not [name for name in workshop.folders() if name.startswith("first")]
 
@@ -120,7 +120,7 @@ def test_a_killed_build_is_completed_by_the_next(workshop: Workshop) -> None:
     process.wait()
     workshop.write("first", 'echo whole >"$OUT/made"')
 
-    built = images.ensure_images([])
+    built = images.ensure_images([], PAIR)
 
     assert (built["second"].folder / "made").read_text() == "whole\n"
     assert not [name for name in workshop.folders() if name.startswith("building-")]

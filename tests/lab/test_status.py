@@ -107,10 +107,14 @@ def closed_to(mirror: LabHost, client: LabHost) -> Iterator[None]:
 
 
 def test_after_an_up_all_is_well_and_each_client_was_seen_by_its_proof(standing: Stage) -> None:
-    told = status_when(standing, lambda told: told.code == 0)
+    names = ("client-1", "client-2", "client-3")
+    # The collector writes down what it saw every ten seconds.
+    told = status_when(
+        standing, lambda told: told.code == 0 and all(told.client(name)["last_pull"] for name in names)
+    )
 
     assert told.findings("off") == told.findings("unknown") == []
-    for name in ("client-1", "client-2", "client-3"):
+    for name in names:
         client = told.client(name)
         assert [mirror["mirror"] for mirror in client["mirrors"]] == ["mirror-1"]
         assert client["last_pull"]["mirror"] == "mirror-1"
