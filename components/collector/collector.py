@@ -1,12 +1,13 @@
 """One run: looks at what grows, reads what was used, and lets go of what has to."""
 
 import collections
+import contextlib
 import json
 import os
 import time
 from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from . import eviction, marks, removal, report
+from . import eviction, marks, report
 from .due import is_due
 from .eviction import Chosen, Content, Need
 from .ledger import PULL_SECONDS, Ledger, Storage
@@ -15,7 +16,7 @@ from .manifests import parse as parse_manifest
 from .marks import Pace
 from .registry_log import BLOB, LogFile
 from .registry_log import parse as parse_answer
-from .removal import Removal
+from .removal import Leaving, Removal
 from .settings import Settings, Upstream
 from .storage import (
     BlobFolders,
@@ -36,8 +37,12 @@ LARGEST_MANIFEST = 4 * 1024 * 1024
 AT_ONCE = 20000
 """How many blobs go between two looks at everything else."""
 
-JUST_MOVED_SECONDS = 10.0
-"""The registry moves a blob to its place before it links it: one without links may be that young."""
+JUST_MOVED_SECONDS = 3.0
+"""The registry moves a blob to its place before it links it: one without links may be that young.
+
+Were it taken before its link, it would be fetched once more. What a kill left without links must not stand in
+the way of the rest for long.
+"""
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 2.0
 FASTEST_GROWTH = 1e9
@@ -46,10 +51,15 @@ FASTEST_GROWTH = 1e9
 REPORT_SECONDS = 10.0
 SAMPLE_SECONDS = 60
 GROWTH_SECONDS, BURST_SECONDS = 2.0, 15.0
-SHORTEST_REACTION_SECONDS, REACTION_FACTOR, REACTIONS = 0.5, 1.5, 5
-"""From passing a mark to having freed: by the slowest of the latest rounds, and half as much again."""
+SHORTEST_REACTION_SECONDS, REACTION_FACTOR = 1.5, 1.5
+"""From passing a mark to having freed: by the slowest of the latest rounds, and half as much again.
 
-STUCK_SECONDS = 1.0
+On an idle machine it is a third of a second, but the first moment in which it is busy comes unannounced.
+"""
+
+STUCK_SECONDS, STUCK_FACTOR = 0.1, 10
+"""Where nothing else may go: how long until the next look for it, and how many times what a look takes."""
+
 SHORTEST_GAP_SECONDS, LONGEST_GAP_SECONDS, GAP_FADES = 2.0, 20.0, 0.8
 """Between the end of a run and the first look of the next one, as systemd and Python start it."""
 
@@ -215,7 +225,7 @@ class Collector:
         self._by_name = {cache.name: cache for cache in self.caches}
         self._manifests = usage.manifests()
         self._directory = settings.upstreams[0].data if settings.upstreams else "/"
-        self._rounds: Deque[float] = collections.deque(maxlen=REACTIONS)
+        self._leaving = Leaving()
         self._stuck_until = 0.0
         self._reported = 0.0
         self._sampled = float(usage.fact("sampled") or 0)
@@ -248,14 +258,14 @@ class Collector:
         self.keep_limits()
         if self._is_due():
             self.collect()
+        left: Optional[Need] = None
         while not stopped() and time.monotonic() < end:
-            begin = time.monotonic()
-            self.keep_limits()
-            self._sweep_for(SWEEP_SECONDS)
-            if begin - self._reported >= REPORT_SECONDS:
-                self.write()
-            self._worked += time.monotonic() - begin
-            time.sleep(self._until_next_look())
+            with self._at_work():
+                left = self._begin_to_keep_limits(left=left)
+                self._sweep_for(SWEEP_SECONDS)
+                if time.monotonic() - self._reported >= REPORT_SECONDS:
+                    self.write()
+            self._wait(self._until_next_look())
             self.look()
             for cache in self.caches:
                 cache.read_log()
@@ -276,25 +286,57 @@ class Collector:
 
         `away` is for how many seconds nobody will look after that: there must be room for what comes then.
         """
+        left = self._begin_to_keep_limits(away)
+        self._drain()
+        while left is not None:
+            left = self._begin_to_keep_limits(left=left)
+            self._drain()
+
+    def _begin_to_keep_limits(self, away: float = 0.0, left: Optional[Need] = None) -> Optional[Need]:
+        """Lets as much begin to go as has to, or what is `left` of that; gives what is left now, if any."""
         begin = time.monotonic()
         if begin < self._stuck_until and not away:
-            return
-        need = self._need(away)
+            return None
+        need = self._need(away) if left is None else left
         self.stuck = 0
-        while need.any():
-            contents, links = self._everything()
-            chosen = eviction.choose(contents, need)
-            part = chosen[:AT_ONCE]
-            self._let_go(part, links)
-            self._rounds.append(time.monotonic() - begin)
-            self.look()
-            need = eviction.less(need, part)
-            if len(chosen) <= AT_ONCE:
-                if need.any():
-                    # All is taken that may go. Looking again at once finds no more.
-                    self.stuck = self._excess()
-                    self._stuck_until = time.monotonic() + STUCK_SECONDS
-                break
+        if not need.any():
+            return None
+        contents, links = self._everything()
+        leaving = self._leaving.digests
+        chosen = eviction.choose(
+            [content for content in contents if (content.cache, content.digest) not in leaving], need
+        )
+        part = chosen[:AT_ONCE]
+        self._let_go(part, links, begin)
+        rest = eviction.less(need, part)
+        if len(chosen) > AT_ONCE:
+            return rest
+        if rest.any():
+            # All is on its way that may go. Looking again at once finds no more.
+            self.stuck = self._excess()
+            now = time.monotonic()
+            self._stuck_until = now + max(STUCK_SECONDS, STUCK_FACTOR * (now - begin))
+        return None
+
+    def _wait(self, seconds: float) -> None:
+        """Until it is time for the next look; ends what is on its way out as soon as that may be."""
+        end = time.monotonic() + seconds
+        while self._leaving and time.monotonic() < end:
+            self._leaving.nap()
+            with self._at_work():
+                self._book_all(self._leaving.end())
+        time.sleep(max(0.0, end - time.monotonic()))
+
+    def _drain(self) -> None:
+        """Waits until all is gone that is on its way out."""
+        self._book_all(self._leaving.drain())
+        self.look()
+
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        begin = time.monotonic()
+        yield
+        self._worked += time.monotonic() - begin
 
     def collect(self) -> None:
         """Carries out ttl and untagged, and begins to look for leftovers."""
@@ -312,7 +354,8 @@ class Collector:
         )
         chosen += [Chosen(one, eviction.LEFTOVER) for one in contents if not one.linked and not one.held]
         for begin in range(0, len(chosen), AT_ONCE):
-            self._let_go(chosen[begin : begin + AT_ONCE], links)
+            self._let_go(chosen[begin : begin + AT_ONCE], links, time.monotonic())
+            self._drain()
         for cache in self.caches:
             self._usage.keep_folders(cache.name, cache.folders)
         for cache in self.caches:
@@ -360,25 +403,30 @@ class Collector:
     def _need(self, away: float = 0.0) -> Need:
         settings = self._settings
         disk = disk_of(self._directory)
+        leaving = self._leaving.bytes
+        going = sum(leaving.values())
         own = {}
         for cache in self.caches:
             if cache.limit is not None:
-                own[cache.name] = self._over(cache.bytes, cache.limit, cache.growth.rate, away)
+                used = cache.bytes - leaving.get(cache.name, 0)
+                own[cache.name] = self._over(used, cache.limit, cache.growth.rate, away)
         growth = sum(cache.growth.rate for cache in self.caches)
-        limit = 0 if settings.limit is None else self._over(self.bytes, settings.limit, growth, away)
-        free = disk.free - int(growth * away)
+        limit = 0 if settings.limit is None else self._over(self.bytes - going, settings.limit, growth, away)
+        free = disk.free + going - int(growth * away)
         return Need(limit, marks.under_reserve(free, settings.min_free_of(disk.size)), own)
 
     def _excess(self) -> int:
-        """By how much a limit or the reserve is missed right now."""
+        """By how much a limit or the reserve is missed once all is gone that is on its way out."""
         disk = disk_of(self._directory)
-        limits = [(cache.bytes, cache.limit) for cache in self.caches] + [(self.bytes, self._settings.limit)]
+        leaving = self._leaving.bytes
+        going = sum(leaving.values())
+        limits = [(cache.bytes - leaving.get(cache.name, 0), cache.limit) for cache in self.caches]
+        limits.append((self.bytes - going, self._settings.limit))
         over = [used - limit for used, limit in limits if limit is not None]
-        return max(0, self._settings.min_free_of(disk.size) - disk.free, *over)
+        return max(0, self._settings.min_free_of(disk.size) - disk.free - going, *over)
 
     def _over(self, used: int, limit: int, growth: float, away: float) -> int:
-        slowest = max(self._rounds, default=marks.AT_REST.reaction / REACTION_FACTOR)
-        reaction = max(SHORTEST_REACTION_SECONDS, REACTION_FACTOR * slowest)
+        reaction = max(SHORTEST_REACTION_SECONDS, REACTION_FACTOR * self._leaving.slowest(BURST_SECONDS))
         pace = Pace(growth, reaction + away)
         return marks.over_limit(used, limit, self._settings.high, self._settings.low, pace)
 
@@ -420,18 +468,21 @@ class Collector:
             contents += cache.contents(self._manifests, links[cache.name], with_tags=exact)
         return contents, links
 
-    def _let_go(self, chosen: List[Chosen], links: Dict[str, Links]) -> None:
+    def _let_go(self, chosen: List[Chosen], links: Dict[str, Links], since: float) -> None:
+        """Lets some content begin to go that was thought of at `since`."""
         by_cache: Dict[str, List[Chosen]] = {}
         for one in chosen:
             by_cache.setdefault(one.content.cache, []).append(one)
         if not by_cache:
             return
         self.rounds += 1
-        done = removal.carry_out(
-            [(self._by_name[name].removal, group, links[name]) for name, group in by_cache.items()]
+        self._leaving.begin(
+            [(self._by_name[name].removal, group, links[name]) for name, group in by_cache.items()], since
         )
+
+    def _book_all(self, gone: List[Chosen]) -> None:
         now = time.time()
-        for one in done.chosen:
+        for one in gone:
             self._book(self._by_name[one.content.cache], one.reason, 1, one.content.size, now)
 
     def _book(self, cache: Cache, reason: str, objects: int, size: int, now: float) -> None:

@@ -16,7 +16,7 @@ from components.collector import collector, removal, sweep
 from components.collector.collector import Collector, Places, containers
 from components.collector.eviction import Chosen, Content
 from components.collector.manifests import BLOB
-from components.collector.removal import Removal
+from components.collector.removal import Leaving, Removal
 from components.collector.settings import Settings, Upstream
 from components.collector.storage import AROUND_A_BLOB, BlobFolders, Links, Repositories
 from components.collector.usage import Usage
@@ -352,29 +352,67 @@ def parts(storage: RegistryStorage) -> tuple[BlobFolders, Repositories, Links]:
 def test_data_stays_where_a_link_came_back_in_between(storage: RegistryStorage, repository: str) -> None:
     digest = storage.blob(layer(1), "library/a")
     folders, repositories, links = parts(storage)
-    removing = Removal(folders, repositories)
-
-    def come_back() -> float:
-        storage.blob(layer(1), repository)
-        return 0.0
-
-    done = removal.carry_out([(removing, chosen(storage, digest), links)], come_back)
-    assert done.chosen == []
+    leaving = Leaving()
+    leaving.begin([(Removal(folders, repositories), chosen(storage, digest), links)], 0.0)
+    storage.blob(layer(1), repository)
+    assert leaving.drain() == []
     assert storage.serves(repository, digest) == layer(1)
 
 
-def test_data_stays_while_an_upload_may_be_about_to_be_it(storage: RegistryStorage) -> None:
+def test_data_stays_while_an_upload_may_be_about_to_be_it_and_goes_soon_after(
+    storage: RegistryStorage,
+) -> None:
     digest = storage.blob(layer(1), "library/a")
     folders, repositories, links = parts(storage)
     upload = storage.upload("library/a", layer(1)[:-100])
-    removing = Removal(folders, repositories)
-    assert removal.carry_out([(removing, chosen(storage, digest), links)], lambda: 0.0).chosen == []
+    leaving = Leaving()
+    leaving.begin([(Removal(folders, repositories), chosen(storage, digest), links)], 0.0)
+    assert leaving.end() == []
+    assert leaving.digests == {("docker.io", digest)}
     (upload / "data").unlink()
-    assert len(removal.carry_out([(removing, chosen(storage, digest), links)], lambda: 0.0).chosen) == 1
+    gone: list[Chosen] = []
+    deadline = time.monotonic() + 5
+    while leaving and time.monotonic() < deadline:
+        leaving.nap()
+        gone += leaving.end()
+    assert [one.content.digest for one in gone] == [digest]
+    assert not storage.blob_file(digest).exists()
 
 
-def test_the_pause_grows_with_the_lateness_of_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_hands_over_does_not_wait_for_an_upload(storage: RegistryStorage) -> None:
+    digest = storage.blob(layer(1), "library/a")
+    folders, repositories, links = parts(storage)
+    storage.upload("library/a", layer(1)[:-100])
+    leaving = Leaving()
+    leaving.begin([(Removal(folders, repositories), chosen(storage, digest), links)], 0.0)
+    assert leaving.drain() == []
+    assert not leaving
+    assert storage.blob_file(digest).exists()
+
+
+def test_more_may_begin_to_go_while_some_waits(storage: RegistryStorage) -> None:
+    first, second = (storage.blob(layer(number), "library/a") for number in (1, 2))
+    folders, repositories, links = parts(storage)
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    leaving = Leaving(sleep, lambda: now)
+    removing = Removal(folders, repositories)
+    leaving.begin([(removing, chosen(storage, first), links)], 0.0)
+    leaving.begin([(removing, chosen(storage, second), links)], 0.0)
+    assert leaving.bytes == {"docker.io": 2}
+    assert {one.content.digest for one in leaving.drain()} == {first, second}
+    assert not leaving
+
+
+def test_the_pause_grows_with_the_lateness_of_a_busy_machine(
+    storage: RegistryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(removal, "PAUSE_SECONDS", 0.25)
+    folders, repositories, links = parts(storage)
 
     def paused(lateness: list[float]) -> float:
         now = 0.0
@@ -384,7 +422,11 @@ def test_the_pause_grows_with_the_lateness_of_a_busy_machine(monkeypatch: pytest
             nonlocal now
             now += seconds + next(late, 0.0)
 
-        return removal.pause(sleep, lambda: now)
+        leaving = Leaving(sleep, lambda: now)
+        leaving.begin([(Removal(folders, repositories), [], links)], 0.0)
+        leaving.drain()
+        assert leaving.slowest(1.0) == pytest.approx(now)
+        return now
 
     assert paused([]) == pytest.approx(0.25, abs=0.02)
     assert paused([0.1]) == pytest.approx(0.65, abs=0.02)
