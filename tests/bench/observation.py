@@ -1,10 +1,14 @@
 """How long the look at the hosts takes that every preview begins with, and what it adds to a preview.
 
+All hosts share this machine's cores. So the CPU seconds of the operator's own side, given beside, tell more
+of a look over a network than its time.
+
 Inside `toolchain/run`: python -m tests.bench.observation [NUMBER OF LIGHT CLIENTS, 40]
 """
 
 from __future__ import annotations
 
+import resource
 import statistics
 import sys
 import time
@@ -50,11 +54,21 @@ def measure_observation(lab: BenchLab, scale: Scale, directory: Path) -> Mapping
         file.write_text(yaml.safe_dump(content))
         return measure(program.command(Step.PREVIEW), directory / "logs" / "preview.log").seconds
 
+    before = _own_cpu_seconds()
+    looks = [look() for _ in range(RUNS)]
+    own = (_own_cpu_seconds() - before) / RUNS
     return {
-        "the look alone": statistics.median(look() for _ in range(RUNS)),
+        "the look alone": statistics.median(looks),
+        "CPU that a look costs here, without the hosts' part": own,
         "preview, `observe: never`": statistics.median(preview("never") for _ in range(RUNS)),
         "preview, `observe: always`": statistics.median(preview("always") for _ in range(RUNS)),
     }
+
+
+def _own_cpu_seconds() -> float:
+    """Of this process and of those that it waited for."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, kinds))
 
 
 def main(arguments: list[str]) -> int:
