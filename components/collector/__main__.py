@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import IO, List
 
-from . import collector, settings
+from . import cache, settings
 from .collector import Collector, Places
 from .usage import Usage
 
@@ -91,7 +91,7 @@ def main(arguments: List[str]) -> int:
         with open(options.settings) as stream:
             told = settings.parse(stream.read())
         run = Collector(
-            told, Usage(places.usage), lambda: collector.containers(_read(options.containers)), places
+            told, Usage(places.usage), lambda: cache.containers(_read(options.containers)), places
         )
         if options.action == "watch":
             run.watch(options.seconds, lambda: bool(ended) or turn.is_wanted())

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from components.collector import collector, removal, sweep
-from components.collector.collector import Collector, Places, containers
+from components.collector import cache, collector, removal, sweep
+from components.collector.cache import containers
+from components.collector.collector import Collector, Places
 from components.collector.eviction import Chosen, Content
 from components.collector.manifests import BLOB
 from components.collector.removal import Leaving, Removal
@@ -290,7 +291,7 @@ def test_killed_at_any_point_nothing_that_is_left_answers_wrongly(
     storage: RegistryStorage, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The test does not wait until its blobs are old enough to be known as left behind.
-    monkeypatch.setattr(collector, "JUST_MOVED_SECONDS", -1.0)
+    monkeypatch.setattr(cache, "JUST_MOVED_SECONDS", -1.0)
     made = images(storage, 12)
     steps = 0
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from components.collector import marks
-from components.collector.collector import Growth
+from components.collector.cache import Growth
 from components.collector.due import is_due, last_time
 from components.collector.marks import Pace
 
