@@ -11,6 +11,7 @@ from lab.command import docker, missing_programs, output_of
 from lab.errors import LabError
 from lab.places import cache_directory
 from lab.progress import step
+from toolchain.cache import locked
 
 PROGRAMS = {
     "dockerd": "docker.io",
@@ -81,7 +82,13 @@ def ensure_engine() -> None:
     if engine_answers():
         return
     directory = _engine_directory()
-    directory.mkdir(parents=True, exist_ok=True)
+    # Two labs that begin at once would start two engines, and the second take the first one's pid file away.
+    with locked(directory):
+        if not engine_answers():
+            _start_engine(directory)
+
+
+def _start_engine(directory: Path) -> None:
     if _own_engine_pid() is None:
         # containerd's pid file outlives a kill; dockerd would then wait for a process that is not containerd.
         for stale in (_pid_file(), directory / "run" / "containerd" / "containerd.pid"):

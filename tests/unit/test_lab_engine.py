@@ -1,0 +1,45 @@
+"""The lab's own Docker engine, without one."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lab import engine
+
+MOMENT = 0.5
+"""Seconds in which a second start would begin, were it not kept from that."""
+
+
+def test_two_labs_that_begin_at_once_start_one_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[Path] = []
+    runs, another = threading.Event(), threading.Event()
+    both_asked = threading.Barrier(2, timeout=10)
+    asked = threading.local()
+
+    def answers() -> bool:
+        running = runs.is_set()
+        if not hasattr(asked, "before"):
+            asked.before = True
+            both_asked.wait()
+        return running
+
+    def start(directory: Path) -> None:
+        starts.append(directory)
+        if len(starts) > 1:
+            another.set()
+        another.wait(MOMENT)
+        runs.set()
+
+    monkeypatch.setattr(engine, "_engine_directory", lambda: tmp_path / "engine")
+    monkeypatch.setattr(engine, "engine_answers", answers)
+    monkeypatch.setattr(engine, "_start_engine", start)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(engine.ensure_engine) for _ in range(2)]:
+            done.result()
+    assert starts == [tmp_path / "engine"]
