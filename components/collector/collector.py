@@ -174,8 +174,9 @@ class Collector:
 
     def _drain(self) -> None:
         """Waits until all is gone that is on its way out."""
-        self._book_all(self._leaving.drain())
-        self.look()
+        if self._leaving:
+            self._book_all(self._leaving.drain())
+            self.look()
 
     @contextlib.contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -248,27 +249,33 @@ class Collector:
     def _need(self, away: float = 0.0) -> Need:
         settings = self._settings
         disk = disk_of(self._directory)
-        leaving = self._leaving.bytes
-        going = sum(leaving.values())
+        staying = self._staying()
+        used = sum(staying.values())
         own = {}
         for cache in self.caches:
             if cache.limit is not None:
-                used = cache.bytes - leaving.get(cache.name, 0)
-                own[cache.name] = self._over(used, cache.limit, cache.growth.rate, away)
+                own[cache.name] = self._over(staying[cache.name], cache.limit, cache.growth.rate, away)
         growth = sum(cache.growth.rate for cache in self.caches)
-        limit = 0 if settings.limit is None else self._over(self.bytes - going, settings.limit, growth, away)
-        free = disk.free + going - int(growth * away)
+        limit = 0 if settings.limit is None else self._over(used, settings.limit, growth, away)
+        free = disk.free + self.bytes - used - int(growth * away)
         return Need(limit, marks.under_reserve(free, settings.min_free_of(disk.size)), own)
 
     def _excess(self) -> int:
         """By how much a limit or the reserve is missed once all is gone that is on its way out."""
         disk = disk_of(self._directory)
+        staying = self._staying()
+        used = sum(staying.values())
+        limits = [(staying[cache.name], cache.limit) for cache in self.caches] + [
+            (used, self._settings.limit)
+        ]
+        over = [taken - limit for taken, limit in limits if limit is not None]
+        free = disk.free + self.bytes - used
+        return max(0, self._settings.min_free_of(disk.size) - free, *over)
+
+    def _staying(self) -> Dict[str, int]:
+        """What each cache takes without what is on its way out."""
         leaving = self._leaving.bytes
-        going = sum(leaving.values())
-        limits = [(cache.bytes - leaving.get(cache.name, 0), cache.limit) for cache in self.caches]
-        limits.append((self.bytes - going, self._settings.limit))
-        over = [used - limit for used, limit in limits if limit is not None]
-        return max(0, self._settings.min_free_of(disk.size) - disk.free - going, *over)
+        return {cache.name: cache.bytes - leaving.get(cache.name, 0) for cache in self.caches}
 
     def _over(self, used: int, limit: int, growth: float, away: float) -> int:
         reaction = max(SHORTEST_REACTION_SECONDS, REACTION_FACTOR * self._leaving.slowest(BURST_SECONDS))

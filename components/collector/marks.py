@@ -15,11 +15,10 @@ class Pace(NamedTuple):
         return int(self.growth * self.reaction)
 
 
-AT_REST = Pace(0.0, 1.0)
 DEEPEST = 0.5
 
 
-def over_limit(used: int, limit: int, high: float, low: float, pace: Pace = AT_REST) -> int:
+def over_limit(used: int, limit: int, high: float, low: float, pace: Pace) -> int:
     """The bytes to free under a limit: 0 below the high mark, else what is above the low one.
 
     Begins below the high mark where the pace would pass the limit first, and then goes deeper, so that the

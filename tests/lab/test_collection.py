@@ -266,7 +266,7 @@ def test_killed_ten_times_in_the_middle_nothing_is_answered_wrongly(limited: Lim
     assert_cached_answers_are_right(limited)
     # There may be little left of what was there in the middle of it.
     assert limited.pull(IMAGES.names[:KILLS], at_once=4)["failures"] == []
-    assert assert_cached_answers_are_right(limited) > 0
+    assert assert_cached_answers_are_right(limited) > 5
 
 
 def assert_cached_answers_are_right(limited: Limited) -> int:

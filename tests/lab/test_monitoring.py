@@ -65,12 +65,12 @@ class Watched:
         client.run(f"docker image rm -f {HUB}/{image}", check=False)
         client.run(f"docker pull -q {HUB}/{image}", check=check)
 
-    def until(self, holds: Callable[[], bool], what: str) -> None:
-        """Waits for a condition."""
+    def until(self, holds: Callable[[], bool], what: str, instead: Callable[[], str] | None = None) -> None:
+        """Waits for a condition. What there is `instead` is told where that does not come."""
         deadline = time.monotonic() + SECONDS
+        told = instead or (lambda: f"firing: {sorted(self.prometheus.firing())}")
         while not holds():
-            firing = sorted(self.prometheus.firing())
-            assert time.monotonic() < deadline, f"{what} not within {SECONDS} s; firing: {firing}"
+            assert time.monotonic() < deadline, f"{what} not within {SECONDS} s; {told()}"
             time.sleep(0.5)
 
     def until_firing(self, *names: str) -> dict[str, Any]:
@@ -132,10 +132,9 @@ def test_prometheus_reads_every_metric_and_no_other(watched: Watched) -> None:
             series["metric"]["__name__"] for series in watched.prometheus.ask('{__name__=~"registry_.*"}')
         }
 
-    deadline = time.monotonic() + SECONDS
-    while missing := sorted(expected - names()):
-        assert time.monotonic() < deadline, f"not read within {SECONDS} s: {missing}"
-        time.sleep(0.5)
+    watched.until(
+        lambda: names() >= expected, "every metric", lambda: f"missing: {sorted(expected - names())}"
+    )
     assert names() == expected
     assert watched.prometheus.value("registry_cache_rate_limit_remaining") == 87
     assert watched.prometheus.value('registry_cache_upstream_up{upstream="docker.io"}') == 1
