@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 import time
 from typing import Callable, Dict, List, Mapping
 
@@ -26,6 +27,7 @@ class Sources:
 
     def __init__(self, metrics: str, registries: Mapping[str, str]) -> None:
         self._metrics = os.open(metrics, os.O_RDONLY | os.O_DIRECTORY)
+        self._listing = threading.Lock()
         self._registries = {
             name: os.open(directory, os.O_RDONLY | os.O_DIRECTORY) for name, directory in registries.items()
         }
@@ -36,15 +38,18 @@ class Sources:
             if os.fstat(directory).st_nlink == 0:
                 raise Removed
         found: List[Mapping[str, Family]] = [
-            families.parse(_read(self._metrics, name))
-            for name in sorted(os.listdir(self._metrics))
-            if name.endswith(".prom")
+            families.parse(_read(self._metrics, name)) for name in self._names() if name.endswith(".prom")
         ]
         for registry, directory in sorted(self._registries.items()):
             for name, understand in COUNTERS.items():
                 counters = understand(_read(directory, name, time.time() - STALE_SECONDS))
                 found.append(families.with_label(counters, 'upstream="{}"'.format(registry)))
         return families.render(found)
+
+    def _names(self) -> List[str]:
+        # An open directory has one place at which it is read: two threads would share the names out.
+        with self._listing:
+            return sorted(os.listdir(self._metrics))
 
 
 def _read(directory: int, name: str, not_before: float = 0) -> str:

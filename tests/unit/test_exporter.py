@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,15 @@ def test_promtool_finds_nothing_to_say_against_the_text(mirror: Path) -> None:
     text = sources(mirror).text()
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_those_who_ask_at_the_same_time_all_get_the_whole_text(mirror: Path) -> None:
+    """Two Prometheus servers scrape one mirror: a directory that is open once is listed by one at a time."""
+    asked = sources(mirror)
+    whole = asked.text()
+    with ThreadPoolExecutor(4) as askers:
+        texts = list(askers.map(lambda _: asked.text(), range(500)))
+    assert [text for text in texts if text != whole] == []
 
 
 def test_what_is_no_metric_is_left_out_and_the_rest_stays() -> None:
