@@ -6,13 +6,12 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import collector_program
 from tests.bench.measuring import Command, Cost, measure
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 BLOBS = 100_000
 LAYERS = 8
 """Blobs of each image besides its manifest: a configuration and seven layers."""
@@ -92,19 +91,6 @@ def _link(folder: Path, digest: str) -> None:
 
 
 def _run(directory: Path, limit: int | None) -> Cost:
-    settings = {
-        "limit": limit,
-        "marks": {"high": 0.9, "low": 0.75},
-        "minFree": "0",
-        "ttl": 0,
-        "untagged": None,
-        "collect": "hourly",
-        "upstreams": [
-            {"name": "docker.io", "container": "none", "data": str(directory / "data"), "limit": None}
-        ],
-    }
-    (directory / "collect.json").write_text(json.dumps(settings))
-    places = {"settings": "collect.json", "state": "state", "metrics": "metrics", "containers": "none"}
-    options = [part for name, file in places.items() for part in (f"--{name}", str(directory / file))]
-    argv = [sys.executable, "-s", "-B", "-m", "collector", "now", *options]
-    return measure(Command(argv, ROOT / "components", dict(os.environ)), directory / "run.log")
+    collector_program.write_settings(directory, directory / "data", limit)
+    argv = collector_program.command(directory, "now")
+    return measure(Command(argv, collector_program.PACKAGE.parent, dict(os.environ)), directory / "run.log")

@@ -21,9 +21,9 @@ from components.collector.removal import Leaving, Removal
 from components.collector.settings import Settings, Upstream
 from components.collector.storage import AROUND_A_BLOB, BlobFolders, Links, Repositories
 from components.collector.usage import Usage
+from tests import collector_program
 from tests.unit.registry_storage import HOUR, Image, RegistryStorage
 
-PACKAGE = Path(removal.__file__).parent
 BLOCKS = 64 * 1024
 ALLOCATED = BLOCKS + AROUND_A_BLOB
 
@@ -474,28 +474,10 @@ def test_a_database_that_cannot_be_read_is_begun_anew(storage: RegistryStorage) 
 
 def test_it_runs_as_a_program_where_nothing_is_installed(storage: RegistryStorage, tmp_path: Path) -> None:
     images(storage, 12)
-    told = {
-        "limit": 600_000,
-        "marks": {"high": 0.9, "low": 0.75},
-        "minFree": "0",
-        "ttl": 0,
-        "untagged": None,
-        "collect": "hourly",
-        "upstreams": [
-            {
-                "name": "docker.io",
-                "container": "registry-cache-docker.io",
-                "data": str(storage.data),
-                "limit": None,
-            }
-        ],
-    }
-    (tmp_path / "collect.json").write_text(json.dumps(told))
+    collector_program.write_settings(tmp_path, storage.data, 600_000)
     (tmp_path / "scripts").mkdir()
-    (tmp_path / "scripts" / "collector").symlink_to(PACKAGE)
-    command = [sys.executable, "-s", "-B", "-m", "collector", "now"]
-    for name in ("settings", "state", "metrics", "containers"):
-        command += [f"--{name}", str(tmp_path / ("collect.json" if name == "settings" else name))]
+    (tmp_path / "scripts" / "collector").symlink_to(collector_program.PACKAGE)
+    command = collector_program.command(tmp_path, "now")
     done = subprocess.run(
         command, cwd=tmp_path / "scripts", capture_output=True, text=True, check=False, env={}
     )
@@ -508,11 +490,9 @@ def test_it_runs_as_a_program_where_nothing_is_installed(storage: RegistryStorag
 
 
 def test_what_it_cannot_do_is_one_line_that_says_what(tmp_path: Path) -> None:
-    (tmp_path / "collector").symlink_to(PACKAGE)
+    (tmp_path / "collector").symlink_to(collector_program.PACKAGE)
     (tmp_path / "collect.json").write_text("{}")
-    command = [sys.executable, "-s", "-B", "-m", "collector", "now"]
-    for name in ("settings", "state", "metrics", "containers"):
-        command += [f"--{name}", str(tmp_path / ("collect.json" if name == "settings" else name))]
+    command = collector_program.command(tmp_path, "now")
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stdout.startswith("failed: KeyError: 'upstreams' (settings.py:")
@@ -527,7 +507,7 @@ def test_it_holds_only_what_python_3_6_knows() -> None:
         "--violations",
         "--no-parse-comments",
         "--eval-annotations",
-        PACKAGE,
+        collector_program.PACKAGE,
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

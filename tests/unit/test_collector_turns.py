@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
-from components.collector import __main__ as collector
 from components.collector.__main__ import Turn
+from tests import collector_program
 
 SECONDS = 20
 
@@ -57,35 +55,17 @@ def test_who_is_asked_for_comes_before_who_waits(tmp_path: Path) -> None:
 
 
 def _start(folder: Path, action: str) -> subprocess.Popen[str]:
-    place = Path(collector.__file__).parent.parent
-    command = [
-        sys.executable,
-        "-s",
-        "-B",
-        "-m",
-        "collector",
-        action,
-        "--settings",
-        str(folder / "collect.json"),
-    ]
-    for name in ("state", "metrics", "containers"):
-        command += [f"--{name}", str(folder / name)]
-    return subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        collector_program.command(folder, action),
+        cwd=collector_program.PACKAGE.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_a_watching_run_ends_for_one_that_is_asked_for_and_when_it_is_told_to(tmp_path: Path) -> None:
-    told = {
-        "limit": None,
-        "marks": {"high": 0.9, "low": 0.75},
-        "minFree": "0",
-        "ttl": 0,
-        "untagged": None,
-        "collect": "hourly",
-        "upstreams": [
-            {"name": "docker.io", "container": "none", "data": str(tmp_path / "data"), "limit": None}
-        ],
-    }
-    (tmp_path / "collect.json").write_text(json.dumps(told))
+    collector_program.write_settings(tmp_path, tmp_path / "data")
     watching, relief = _start(tmp_path, "watch"), _start(tmp_path, "watch")
     deadline = time.monotonic() + SECONDS
     while not (tmp_path / "metrics" / "collect.json").exists():
