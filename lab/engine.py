@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from lab.command import docker, missing_programs, output_of
@@ -37,10 +37,17 @@ START_SECONDS = 60.0
 
 def install_programs(programs: Mapping[str, str]) -> None:
     """Install, with apt, the packages whose programs this machine lacks."""
-    missing = missing_programs(list(programs))
-    if not missing:
+    if not missing_programs(list(programs)):
         return
-    packages = sorted({programs[program] for program in missing})
+    # Of two labs that begin at once one would find apt's lists locked, and end.
+    with locked(_engine_directory()):
+        _install({programs[program] for program in missing_programs(list(programs))})
+
+
+def _install(needed: Collection[str]) -> None:
+    if not needed:
+        return
+    packages = sorted(needed)
     if os.geteuid() != 0:
         raise LabError(f"the lab needs root, and these packages: {' '.join(packages)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -43,3 +44,32 @@ def test_two_labs_that_begin_at_once_start_one_engine(
         for done in [pool.submit(engine.ensure_engine) for _ in range(2)]:
             done.result()
     assert starts == [tmp_path / "engine"]
+
+
+def test_two_labs_that_begin_at_once_install_what_the_machine_lacks_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed: list[str] = []
+    both_looked = threading.Barrier(2, timeout=10)
+    looked = threading.local()
+
+    def missing(names: Sequence[str]) -> list[str]:
+        found = [name for name in names if name not in installed]
+        if not hasattr(looked, "before"):
+            looked.before = True
+            both_looked.wait()
+        return found
+
+    def run(argv: Sequence[str], environment: object) -> str:
+        if "install" in argv:
+            installed.append(argv[-1])
+        return ""
+
+    monkeypatch.setattr(engine, "_engine_directory", lambda: tmp_path / "engine")
+    monkeypatch.setattr(engine, "missing_programs", missing)
+    monkeypatch.setattr(engine, "output_of", run)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(engine.install_programs, {"rpm": "rpm"}) for _ in range(2)]:
+            done.result()
+    assert installed == ["rpm"]
