@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from offline_plugins.command_output import CommandOutput, command_error
+from offline_plugins.command_runs import CommandRuns, previous_variables
 from offline_plugins.command_spec import COMMANDS, OUTPUTS
-from offline_plugins.handler import Call, Created, OperationError, Outputs, Plain, ResourceHandler
+from offline_plugins.handler import Call, OperationError, Plain
 from offline_plugins.spec import Field, ListOf, Spec, Text
 
 _DEFAULT_INTERPRETER = ("/bin/sh", "-c")
@@ -21,7 +22,7 @@ _TERM_GRACE = 0.4
 """Seconds between SIGTERM and SIGKILL; the plugin itself has a second to end."""
 
 
-class LocalCommand(ResourceHandler):
+class LocalCommand(CommandRuns):
     """A command that runs on this machine at create, update and delete."""
 
     spec = Spec(
@@ -31,33 +32,16 @@ class LocalCommand(ResourceHandler):
         refused=frozenset({"assetPaths", "archivePaths"}),
     )
 
-    async def create(self, call: Call, inputs: Plain) -> Created:
-        """Run `create`; without one nothing is run and the outputs are empty."""
-        outputs: Outputs = {"stdout": "", "stderr": ""}
-        if inputs.get("create") is not None:
-            outputs = await _run(call, inputs, inputs["create"], {})
-        return Created(call.unique_id(), outputs)
-
-    async def update(self, call: Call, resource_id: str, state: Plain, inputs: Plain) -> Outputs:
-        """Run `update`, else `create`; without either the outputs stay."""
-        command = inputs.get("update", inputs.get("create"))
-        return {} if command is None else await _run(call, inputs, command, state)
-
-    async def delete(self, call: Call, resource_id: str, state: Plain) -> None:
-        """Run `delete` with the inputs that are stored."""
-        if state.get("delete") is not None:
-            await _run(call, state, state["delete"], state)
+    async def run(
+        self, call: Call, inputs: Plain, command: str, previous: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Run one command to its end."""
+        variables = {**os.environ, **(inputs.get("environment") or {})}
+        variables |= previous_variables(inputs, previous)
+        return await _run(call, inputs, command, variables)
 
 
-def _environment(inputs: Plain, previous: Mapping[str, Any]) -> dict[str, str]:
-    variables = {**os.environ, **(inputs.get("environment") or {})}
-    if inputs.get("addPreviousOutputInEnv") is not False:
-        named = {"PULUMI_COMMAND_STDOUT": "stdout", "PULUMI_COMMAND_STDERR": "stderr"}
-        variables |= {name: previous[stream] for name, stream in named.items() if previous.get(stream)}
-    return variables
-
-
-async def _run(call: Call, inputs: Plain, command: str, previous: Mapping[str, Any]) -> dict[str, Any]:
+async def _run(call: Call, inputs: Plain, command: str, variables: Mapping[str, str]) -> dict[str, Any]:
     output = CommandOutput(call.log, inputs.get("logging"))
     interpreter = inputs.get("interpreter") or _DEFAULT_INTERPRETER
     try:
@@ -65,7 +49,7 @@ async def _run(call: Call, inputs: Plain, command: str, previous: Mapping[str, A
             *interpreter,
             command,
             cwd=inputs.get("dir"),
-            env=_environment(inputs, previous),
+            env=variables,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

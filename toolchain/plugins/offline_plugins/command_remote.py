@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from offline_plugins.command_login import Login, logged_in
 from offline_plugins.command_output import CommandOutput, command_error
+from offline_plugins.command_runs import CommandRuns, previous_variables
 from offline_plugins.command_spec import COMMANDS, CONNECTION, OUTPUTS
-from offline_plugins.handler import Call, Created, OperationError, Outputs, Plain, ResourceHandler
+from offline_plugins.handler import Call, OperationError, Plain
 from offline_plugins.spec import Spec
 
 if TYPE_CHECKING:
@@ -45,37 +46,22 @@ _END_WAIT = 4.0
 """Seconds to wait for the remote processes to end."""
 
 
-class RemoteCommand(ResourceHandler):
+class RemoteCommand(CommandRuns):
     """A command that runs on a host at create, update and delete."""
 
     spec = Spec("command:remote:Command", {**COMMANDS, "connection": CONNECTION}, OUTPUTS)
 
-    async def create(self, call: Call, inputs: Plain) -> Created:
-        """Run `create`; without one nothing is run and the outputs are empty."""
-        outputs: Outputs = {"stdout": "", "stderr": ""}
-        if inputs.get("create") is not None:
-            outputs = await _run(call, inputs, inputs["create"], {})
-        return Created(call.unique_id(), outputs)
-
-    async def update(self, call: Call, resource_id: str, state: Plain, inputs: Plain) -> Outputs:
-        """Run `update`, else `create`; without either the outputs stay."""
-        command = inputs.get("update", inputs.get("create"))
-        if command is None:
-            return {}
-        return await _run(call, inputs, command, state)
-
-    async def delete(self, call: Call, resource_id: str, state: Plain) -> None:
-        """Run `delete` with the inputs that are stored."""
-        if state.get("delete") is not None:
-            await _run(call, state, state["delete"], state)
-
-
-async def _run(call: Call, inputs: Plain, command: str, previous: Mapping[str, Any]) -> dict[str, Any]:
-    output = CommandOutput(call.log, inputs.get("logging"))
-    stdin = (inputs.get("stdin") or "").encode()
-    async with logged_in(Login.of(inputs["connection"]), call.log) as connection:
-        await _run_on(connection, command, stdin, _Environment.of(call, inputs, previous), output)
-    return output.outputs()
+    async def run(
+        self, call: Call, inputs: Plain, command: str, previous: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Run one command to its end."""
+        output = CommandOutput(call.log, inputs.get("logging"))
+        stdin = (inputs.get("stdin") or "").encode()
+        required = inputs.get("environment") or {}
+        environment = _Environment(call, required, previous_variables(inputs, previous))
+        async with logged_in(Login.of(inputs["connection"]), call.log) as connection:
+            await _run_on(connection, command, stdin, environment, output)
+        return output.outputs()
 
 
 class _Environment:
@@ -85,14 +71,6 @@ class _Environment:
         self._call = call
         self._required = required
         self._wanted = wanted
-
-    @classmethod
-    def of(cls, call: Call, inputs: Plain, previous: Mapping[str, Any]) -> "_Environment":
-        wanted = {}
-        if inputs.get("addPreviousOutputInEnv") is not False:
-            named = {"PULUMI_COMMAND_STDOUT": "stdout", "PULUMI_COMMAND_STDERR": "stderr"}
-            wanted = {name: previous[stream] for name, stream in named.items() if previous.get(stream)}
-        return cls(call, inputs.get("environment") or {}, wanted)
 
     async def send(self, request: ChannelRequest) -> None:
         """Ask the host to set the variables, before the command is started."""
