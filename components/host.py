@@ -39,6 +39,7 @@ MIRRORS = (
     "ask_upstream.sh",
     "upstream_login.sh",
     "prefetch.sh",
+    "sandbox.sh",
     "prober.sh",
     "exporter.sh",
     "replace_container.sh",

@@ -3,6 +3,9 @@
 # apply [CONTAINER DATA]…
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
+# How the service is shut in.
+# shellcheck source=sandbox.sh
+. "$SCRIPTS/sandbox.sh"
 
 action=$1
 shift
@@ -36,7 +39,6 @@ unsandboxed() {
   [ "$version" -lt 231 ] || printf +
 }
 
-# What systemd 219 does not know of this it leaves out: it knows `full` as the most of ProtectSystem.
 service() { # description action python [line of the unit]
   local directory type=simple
   # Who asks for one waits for it. A watch is no job that is ever done: a boot would never be over.
@@ -65,13 +67,9 @@ IOSchedulingPriority=7
 Nice=5
 # root that may write to the caches' data, which is not root's, and nothing else that root may.
 CapabilityBoundingSet=CAP_DAC_OVERRIDE
-NoNewPrivileges=yes
+$(sandbox)
 PrivateNetwork=yes
-PrivateTmp=yes
-PrivateDevices=yes
 ProtectHome=read-only
-ProtectSystem=full
-ProtectSystem=strict
 ReadWriteDirectories=$STATE
 ReadWriteDirectories=$METRICS
 UNIT
@@ -79,18 +77,7 @@ UNIT
   cat <<UNIT
 InaccessiblePaths=-/run/docker.sock
 InaccessiblePaths=-/run/containerd
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
 RestrictAddressFamilies=AF_UNIX
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
 SystemCallFilter=@system-service
 UMask=0022
 UNIT

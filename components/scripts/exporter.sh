@@ -3,6 +3,9 @@
 # apply
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
+# How the service is shut in.
+# shellcheck source=sandbox.sh
+. "$SCRIPTS/sandbox.sh"
 
 action=$1
 python=
@@ -27,21 +30,9 @@ ExecStart=$1 -B -s -E -m exporter $SETTINGS
 Restart=always
 RestartSec=5
 CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_DAC_READ_SEARCH
-NoNewPrivileges=yes
-PrivateTmp=yes
-PrivateDevices=yes
+$(sandbox)
 ProtectHome=yes
-ProtectSystem=full
-ProtectSystem=strict
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectControlGroups=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-SystemCallArchitectures=native
 
 [Install]
 WantedBy=multi-user.target

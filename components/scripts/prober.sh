@@ -3,6 +3,9 @@
 # apply
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
+# How the service is shut in.
+# shellcheck source=sandbox.sh
+. "$SCRIPTS/sandbox.sh"
 
 action=$1
 python=
@@ -12,7 +15,6 @@ SERVICE=/etc/systemd/system/$UNIT.service
 TIMER=/etc/systemd/system/$UNIT.timer
 METRICS=$RECORDS/metrics
 
-# CentOS 7's systemd 219 knows `full` as the most of ProtectSystem, and leaves out what it does not know.
 service() { # python
   cat <<UNIT
 [Unit]
@@ -28,22 +30,10 @@ TimeoutStartSec=58
 Nice=10
 # root that owns its files and reads those of the caches, and may do nothing else that root may.
 CapabilityBoundingSet=CAP_DAC_READ_SEARCH
-NoNewPrivileges=yes
-PrivateTmp=yes
-PrivateDevices=yes
+$(sandbox)
 ProtectHome=yes
-ProtectSystem=full
-ProtectSystem=strict
 ReadWriteDirectories=$METRICS
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectControlGroups=yes
-RestrictNamespaces=yes
-RestrictRealtime=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-SystemCallArchitectures=native
 UNIT
 }
 
