@@ -1,11 +1,14 @@
 """The Docker engine of this machine: one that runs is used as it is, else one is started for the lab."""
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from lab.command import docker, missing_programs, output_of
 from lab.errors import LabError
@@ -119,14 +122,39 @@ def _start_engine(directory: Path) -> None:
             time.sleep(0.1)
 
 
-def wake_own_engine() -> None:
-    """Start the lab's engine again if one was used before, so that what it still holds can be removed."""
-    if (_engine_directory() / "data").is_dir():
-        ensure_engine()
+@contextlib.contextmanager
+def engine_in_use(*, start: bool = True) -> Iterator[None]:
+    """Has an engine that answers, and keeps other labs from stopping it while the block runs.
+
+    Without `start`, one is only had where a lab has started one before: what it still holds can be removed.
+    """
+    with _users() as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        if start or (_engine_directory() / "data").is_dir():
+            ensure_engine()
+        yield
 
 
-def stop_own_engine() -> None:
-    """Stop the engine if a lab started it; one that ran before the lab is left alone."""
+def _users() -> IO[str]:
+    _engine_directory().mkdir(parents=True, exist_ok=True)
+    return (_engine_directory() / "users").open("a")
+
+
+def stop_idle_engine() -> None:
+    """Stop the engine if a lab started it and none has a host that runs, or is at work with it.
+
+    Where one is at work, it is the one to call this next.
+    """
+    with _users() as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        if not (engine_answers() and docker("container", "ls", "-q")):
+            _stop_own_engine()
+
+
+def _stop_own_engine() -> None:
     pid = _own_engine_pid()
     if pid is None:
         return

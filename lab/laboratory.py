@@ -15,10 +15,9 @@ from lab.engine import (
     BUILDING,
     PROGRAMS,
     engine_answers,
-    ensure_engine,
+    engine_in_use,
     install_programs,
-    stop_own_engine,
-    wake_own_engine,
+    stop_idle_engine,
 )
 from lab.errors import LabError
 from lab.hosts import DEFAULT_HOSTS, HOSTS, HostSpec, host_named
@@ -141,7 +140,10 @@ class Lab:
         jumps = [host_named(spec.only_from) for spec in named if spec.only_from]
         specs = list(dict.fromkeys([*named, *jumps]))
         install_programs(PROGRAMS if self.userland else {**PROGRAMS, **BUILDING})
-        ensure_engine()
+        with engine_in_use():
+            self._have(specs)
+
+    def _have(self, specs: Sequence[HostSpec]) -> None:
         pieces = [piece for spec in specs for piece in self._pieces(spec)]
         images = ensure_images(pieces, () if self.userland else SHARED)
         self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -183,13 +185,13 @@ class Lab:
 
     def down(self) -> None:
         """Remove the lab: containers, volumes, network, files; and the engine, if no other lab needs it."""
-        wake_own_engine()
-        if engine_answers():
-            with step(f"removing the lab {self.name}"):
-                _remove(f"{LAB_LABEL}={self._id}")
+        with engine_in_use(start=False):
+            if engine_answers():
+                with step(f"removing the lab {self.name}"):
+                    _remove(f"{LAB_LABEL}={self._id}")
         shutil.rmtree(self.state_dir, ignore_errors=True)
         self._hosts.clear()
-        _stop_idle_engine()
+        stop_idle_engine()
 
     def host_names(self) -> list[str]:
         """The hosts that this lab has, running or not, in the catalogue's order."""
@@ -362,17 +364,17 @@ class Lab:
 
 def down_all() -> None:
     """Remove every lab of this machine, whichever clone or test run it is from, and the lab's engine."""
-    wake_own_engine()
-    if engine_answers():
-        template = f'{{{{.Label "{STATE_LABEL}"}}}}'
-        filters = ["--filter", f"label={LAB_LABEL}", "--format", template]
-        states = docker("container", "ls", "-a", *filters).splitlines()
-        states += docker("network", "ls", *filters).splitlines()
-        with step("removing all labs"):
-            _remove(LAB_LABEL)
-        for state in {state for state in states if state}:
-            shutil.rmtree(state, ignore_errors=True)
-    _stop_idle_engine()
+    with engine_in_use(start=False):
+        if engine_answers():
+            template = f'{{{{.Label "{STATE_LABEL}"}}}}'
+            filters = ["--filter", f"label={LAB_LABEL}", "--format", template]
+            states = docker("container", "ls", "-a", *filters).splitlines()
+            states += docker("network", "ls", *filters).splitlines()
+            with step("removing all labs"):
+                _remove(LAB_LABEL)
+            for state in {state for state in states if state}:
+                shutil.rmtree(state, ignore_errors=True)
+    stop_idle_engine()
 
 
 def _remove(label: str) -> None:
@@ -382,8 +384,3 @@ def _remove(label: str) -> None:
     networks = docker("network", "ls", "-q", "--filter", f"label={label}").split()
     if networks:
         docker("network", "rm", *networks)
-
-
-def _stop_idle_engine() -> None:
-    if not (engine_answers() and docker("container", "ls", "-q")):
-        stop_own_engine()

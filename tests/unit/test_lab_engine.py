@@ -73,3 +73,18 @@ def test_two_labs_that_begin_at_once_install_what_the_machine_lacks_one_after_th
         for done in [pool.submit(engine.install_programs, {"rpm": "rpm"}) for _ in range(2)]:
             done.result()
     assert installed == ["rpm"]
+
+
+def test_an_engine_that_a_lab_is_at_work_with_is_not_stopped_by_another_that_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[bool] = []
+    monkeypatch.setattr(engine, "_engine_directory", lambda: tmp_path / "engine")
+    monkeypatch.setattr(engine, "engine_answers", lambda: True)
+    monkeypatch.setattr(engine, "docker", lambda *_: "")
+    monkeypatch.setattr(engine, "_stop_own_engine", lambda: stopped.append(True))
+    with engine.engine_in_use():
+        engine.stop_idle_engine()
+        assert stopped == [], "it has no host yet, but is about to"
+    engine.stop_idle_engine()
+    assert stopped == [True]
