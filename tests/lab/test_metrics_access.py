@@ -44,7 +44,7 @@ class Reached:
         """The addresses at which a host gets the metrics."""
         urls = self.urls(port)
         ask = " & ".join(
-            f"{{ curl -gsf --max-time 4 {url} | grep -q ^registry_cache_upstream_up && echo {url}; }}"
+            f"{{ curl -gsf --max-time 10 {url} | grep -q ^registry_cache_upstream_up && echo {url}; }}"
             for url in urls
         )
         found = self.host(name).run(f"{ask} & wait").stdout.split()
