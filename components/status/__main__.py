@@ -25,6 +25,8 @@ from components.status.standing import put_together
 HOURS = 24
 MOST_HOURS = 48
 """As far back as the collectors' records reach."""
+WIDTH_IN_A_FILE = 120
+"""Columns where there is no terminal whose width could be asked."""
 
 
 def main(arguments: list[str], root: Path) -> int:
@@ -48,7 +50,10 @@ def main(arguments: list[str], root: Path) -> int:
     if options.json:
         print(json.dumps(document(standing, findings), indent=1, ensure_ascii=False))
     else:
-        Console().print(table.report(standing, findings))
+        console = Console()
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = WIDTH_IN_A_FILE
+        console.print(table.report(standing, findings))
     if options.html is not None:
         # Plots take a second to load, which only they should cost.
         from components.status.page import page

@@ -63,8 +63,8 @@ def grids(standing: Standing, findings: Iterable[Finding]) -> list[Grid]:
         Grid(
             f"Caches, the last {standing.hours} h",
             [
-                *("mirror", "upstream", "cache", "upstream answers", "rate limit left"),
-                *("hits", "served", "saved", "holds", "last eviction"),
+                *("mirror", "upstream", "cache", "answers", "rate limit left"),
+                *("hits", "served", "saved", "holds", "evicted"),
             ],
             caches,
             keys=2,

@@ -27,7 +27,10 @@ def report(standing: Standing, findings: Sequence[Finding]) -> RenderableType:
 
 
 def _table(grid: Grid) -> Table:
-    table = Table(*grid.headings, title=grid.title, title_justify="left", box=box.SIMPLE)
+    table = Table(title=grid.title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    for place, heading in enumerate(grid.headings):
+        # On a narrow terminal the others are folded: what a row is about can be read and copied whole.
+        table.add_column(heading, overflow="fold", no_wrap=place < grid.keys)
     for row in grid.rows:
         table.add_row(*(Text(cell.text + MARKS[cell.level], style=STYLES[cell.level]) for cell in row.cells))
     return table

@@ -332,8 +332,8 @@ def test_what_is_off_outweighs_what_cannot_be_told(tmp_path: Path) -> None:
     assert verdict(findings) is Level.OFF
 
 
-def shown(standing: Standing) -> str:
-    console = Console(width=160)
+def shown(standing: Standing, width: int = 160) -> str:
+    console = Console(width=width)
     with console.capture() as captured:
         console.print(table.report(standing, judge(standing)))
     return captured.get()
@@ -348,6 +348,13 @@ def test_the_tables_have_a_row_for_each_mirror_cache_and_client(tmp_path: Path) 
         *(("mirror-2", "docker.io"), ("mirror-2", "ghcr.io")),
         *(("web-1", "mirror-1,"), ("web-2", "mirror-1,"), ("web-3", "no"), ("db-1", "mirror-1,")),
     ]
+
+
+def test_on_a_narrow_terminal_what_a_row_is_about_stands_whole(tmp_path: Path) -> None:
+    lines = shown(standing_of(tmp_path, a_day()), width=80).splitlines()
+    named = {tuple(line.split()[:2]) for line in lines if line.split()[:1] in (["mirror-1"], ["mirror-2"])}
+    assert {("mirror-1", "docker.io"), ("mirror-1", "ghcr.io"), ("mirror-2", "docker.io")} <= named
+    assert "…" not in "".join(lines), "nothing is cut off"
 
 
 def test_without_colours_it_is_told_what_is_off(tmp_path: Path) -> None:
