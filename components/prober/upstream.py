@@ -99,14 +99,14 @@ def _ask(upstream: Upstream, way: Way) -> Finding:
         else:
             limits = _limits(response)
             if response.status not in NO_SUCH_IMAGE:
-                return _judge(response, upstream, limits)
+                return _judge(response, limits)
     response, token = _request(upstream, way, "GET", "/v2/")
     if limits == (None, None):
         limits = _limits(response)
     if response.status == 401 and token and not upstream.password:
         # It gives everybody a token, and wants one for an image before it says more.
-        return Finding(None, "{} answers and gives tokens".format(_place(upstream)), *limits)
-    return _judge(response, upstream, limits)
+        return Finding(None, "{} answers and gives tokens".format(_place(upstream.url)), *limits)
+    return _judge(response, limits)
 
 
 def _request(upstream: Upstream, way: Way, method: str, path: str) -> Tuple[Response, bool]:
@@ -114,9 +114,12 @@ def _request(upstream: Upstream, way: Way, method: str, path: str) -> Tuple[Resp
     url = upstream.url + path
     headers = {"Accept": MANIFESTS, "User-Agent": "registry-cache"}
     response = way.request(method, url, headers)
-    if response.status != 401:
+    # Where it was sent on to, nobody but the upstream itself says who gets its login.
+    if response.status != 401 or _place(response.url) != _place(url):
         return response, False
-    for challenge in response.headers.get_all("WWW-Authenticate") or []:
+    challenges = response.headers.get_all("WWW-Authenticate") or []
+    # Of several the one for tokens: it tells a wrong login as well, and serves without one.
+    for challenge in sorted(challenges, key=lambda one: not one.lower().startswith("bearer ")):
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() == "bearer":
             token = _token(upstream, way, dict(re.findall(r'(\w+)="?([^",]*)"?', rest)))
@@ -153,14 +156,14 @@ def _basic(upstream: Upstream) -> str:
     return "Basic " + base64.b64encode(login.encode()).decode()
 
 
-def _judge(response: Response, upstream: Upstream, limits: Limits) -> Finding:
-    detail = "{} answers {}".format(_place(upstream), response.status)
+def _judge(response: Response, limits: Limits) -> Finding:
+    detail = "{} answers {}".format(_place(response.url), response.status)
     refusal = None if response.status == 200 else _kind(response.status)
     return Finding(refusal, detail, *limits)
 
 
-def _place(upstream: Upstream) -> str:
-    return urlsplit(upstream.url).netloc
+def _place(url: str) -> str:
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def _kind(status: int) -> str:

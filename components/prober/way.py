@@ -7,12 +7,14 @@ import socket
 import ssl
 import threading
 from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 SECONDS = 10.0
 """For each wait on the network."""
 LARGEST_ANSWER = 1 << 20
 PORTS = {"http": 80, "https": 443}
+REDIRECTS = (301, 302, 303, 307, 308)
+MOST_REDIRECTS = 5
 
 
 class Proxies(NamedTuple):
@@ -55,11 +57,12 @@ def _matches(exception: str, host: str, address: Any, port: int) -> bool:
 
 
 class Response(NamedTuple):
-    """An answer, with all of its body. The names of ``headers`` are in any case."""
+    """An answer, with all of its body. The names of ``headers`` are in any case; ``url`` is whose it is."""
 
     status: int
     headers: Any
     body: bytes
+    url: str
 
 
 class Way:
@@ -72,7 +75,21 @@ class Way:
             self._trusted.load_verify_locations(cafile=ca)
 
     def request(self, method: str, address: str, headers: Dict[str, str]) -> Response:
-        """Raises OSError, http.client.HTTPException, or for a certificate ValueError (Python 3.6)."""
+        """Follows redirects, as a registry does: registry.k8s.io has no image itself.
+
+        Raises OSError, http.client.HTTPException, or for a certificate ValueError (Python 3.6).
+        """
+        response = self._request_once(method, address, headers)
+        for _ in range(MOST_REDIRECTS):
+            onward = _onward(response)
+            if onward is None:
+                break
+            if _place(urlsplit(onward)) != _place(urlsplit(response.url)):
+                headers = {name: value for name, value in headers.items() if name != "Authorization"}
+            response = self._request_once(method, onward, headers)
+        return response
+
+    def _request_once(self, method: str, address: str, headers: Dict[str, str]) -> Response:
         url = urlsplit(address)
         proxy = self._proxies.serving(url)
         host, port = _place(proxy or url)
@@ -90,7 +107,7 @@ class Way:
         try:
             connection.request(method, address if proxy and url.scheme == "http" else path, headers=headers)
             answer = connection.getresponse()
-            return Response(answer.status, answer.headers, answer.read(LARGEST_ANSWER))
+            return Response(answer.status, answer.headers, answer.read(LARGEST_ANSWER), address)
         finally:
             connection.close()
 
@@ -110,6 +127,16 @@ class _End(socket.socket):
 
     def setsockopt(self, *option: Any) -> None:
         """Nothing."""
+
+
+def _onward(response: Response) -> Optional[str]:
+    """Where a redirect leads, if it is one and leads to where a request may go."""
+    location = response.headers.get("Location")
+    if response.status not in REDIRECTS or not location:
+        return None
+    onward = urljoin(response.url, quote(location, safe="%/:?#[]@!$&'()*+,;=~"))
+    schemes = ("https",) if urlsplit(response.url).scheme == "https" else ("http", "https")
+    return onward if urlsplit(onward).scheme in schemes and urlsplit(onward).hostname else None
 
 
 def _place(url: SplitResult) -> Tuple[str, int]:

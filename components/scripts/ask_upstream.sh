@@ -9,7 +9,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 container=$1 upstream=$2 repository=${3-} reference=${4-}
 configuration=/etc/registry-cache/${container#registry-cache-}
-who=${upstream#*://}
+upstream_place=${upstream#*://} upstream_place=${upstream_place%%/*}
 address=$upstream/v2/
 [ -z "$repository" ] || address=$upstream/v2/$repository/manifests/$reference
 work=$(mktemp -d)
@@ -18,7 +18,8 @@ while read -r setting; do
   name=${setting%%=*}
   case ${name,,} in http_proxy | https_proxy | no_proxy) export "${name,,}=${setting#*=}" ;; esac
 done < <(docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$container")
-curl_options=(--silent --show-error --max-time 15 -o "$work/body" --dump-header "$work/headers" -w '%{http_code}')
+curl_options=(--silent --show-error --max-time 15 -o "$work/body" --dump-header "$work/headers"
+  -w '%{http_code} %{redirect_url}')
 if [ -e "$configuration/upstream-ca.pem" ]; then
   cat "$configuration/upstream-ca.pem" /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/certs/ca-certificates.crt \
     >"$work/trusted" 2>/dev/null || true
@@ -48,27 +49,49 @@ tell() { # CODE WHO
   esac
 }
 
-ask() { # WHO CURL'S ARGUMENT…: leaves the HTTP status in $answer; curl's configuration on standard input
-  local status=0 asked=$1
+# Leaves the HTTP status in $answer, and who gave it in $who; curl's configuration is on standard input. Follows
+# redirects, as the registry does, and by itself: curl 7.29 would hand an Authorization on to whoever is next.
+ask() { # ADDRESS METHOD CURL'S ARGUMENT…
+  local status=0 address=$1 secret said next
   shift
-  answer=$(curl "${curl_options[@]}" --config - "$@" 2>"$work/error") || status=$?
-  case $status in
-    0) return 0 ;;
-    35 | 51 | 53 | 54 | 58 | 59 | 60 | 66 | 77 | 80 | 82 | 83 | 90 | 91) echo "tls $asked: $(head -n 1 "$work/error")" ;;
+  secret=$(cat)
+  for _ in first 1 2 3 4 5; do
+    who=${address#*://} who=${who%%[/?#]*} who=${who##*@}
+    said=$(curl "${curl_options[@]}" --config - "$@" "$address" 2>"$work/error" < <(printf '%s\n' "$secret")) || status=$?
+    [ "$status" = 0 ] || give_up "$status"
+    answer=${said%% *} next=${said#* }
+    case $answer in 301 | 302 | 303 | 307 | 308) ;; *) return 0 ;; esac
+    # Not from an encrypted way to another.
+    case $next in https://* | "${address%%://*}"://*) ;; *) return 0 ;; esac
+    case $next in "${address%%://*}://$who"/*) ;; *) secret='' ;; esac
+    address=$next
+    set -- "$1"
+  done
+}
+
+give_up() { # CURL'S EXIT STATUS
+  local said refusal
+  said=$(head -n 1 "$work/error")
+  said=${said:-"curl: ($1)"}
+  case $1 in
+    35 | 51 | 53 | 54 | 58 | 59 | 60 | 66 | 77 | 80 | 82 | 83 | 90 | 91) echo "tls $who: $said" ;;
     # curl tells of a proxy's refusal as of a connection that did not come about.
     *)
       refusal=$(sed -n 's/.*\(HTTP code\|tunnel failed, response\) \([0-9]*\).*/\2/p' "$work/error")
-      if [ -n "$refusal" ]; then tell "$refusal" 'the proxy'; else echo "unreachable $(head -n 1 "$work/error")"; fi
+      if [ -n "$refusal" ]; then tell "$refusal" 'the proxy'; else echo "unreachable $said"; fi
       ;;
   esac
   exit 0
 }
 
-method=(--head)
-[ -n "$repository" ] || method=(--get)
-ask "$who" "${method[@]}" "$address" </dev/null
-if [ "$answer" = 401 ]; then
-  challenge=$(sed -n 's/\r$//; s/^www-authenticate: *//Ip' "$work/headers")
+method=--head
+[ -n "$repository" ] || method=--get
+ask "$address" "$method" </dev/null
+# Where it was sent on to, nobody but the upstream itself says who gets its login.
+if [ "$answer" = 401 ] && [ "$who" = "$upstream_place" ]; then
+  challenges=$(sed -n 's/\r$//; s/^www-authenticate: *//Ip' "$work/headers")
+  # Of several the one for tokens: it tells a wrong login as well, and serves without one.
+  challenge=$(grep -i -m 1 '^bearer ' <<<"$challenges" || grep -i -m 1 '^basic' <<<"$challenges" || true)
   case ${challenge,,} in
     bearer*)
       realm=$(sed -n 's/.*realm="\([^"]*\)".*/\1/Ip' <<<"$challenge")
@@ -77,13 +100,12 @@ if [ "$answer" = 401 ]; then
       [ -z "$repository" ] || question+=(--data-urlencode "scope=repository:$repository:pull")
       # A login goes nowhere unencrypted.
       case $realm in https:*) login=$(login) ;; *) login='' ;; esac
-      host=${realm#*://}
-      ask "${host%%/*}" "${question[@]}" "$realm" < <(printf '%s\n' "$login")
-      [ "$answer" = 200 ] || { tell "$answer" "${host%%/*}" && exit 0; }
+      ask "$realm" "${question[@]}" < <(printf '%s\n' "$login")
+      [ "$answer" = 200 ] || { tell "$answer" "$who" && exit 0; }
       token=$(sed -n 's/.*"\(access_\)\{0,1\}token" *: *"\([^"]*\)".*/\2/p' "$work/body")
-      ask "$who" "${method[@]}" "$address" < <(printf 'header = "Authorization: Bearer %s"\n' "$token")
+      ask "$address" "$method" < <(printf 'header = "Authorization: Bearer %s"\n' "$token")
       ;;
-    basic*) ask "$who" "${method[@]}" "$address" < <(login) ;;
+    basic*) ask "$address" "$method" < <(login) ;;
   esac
 fi
 tell "$answer" "$who"

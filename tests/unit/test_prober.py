@@ -219,6 +219,74 @@ def test_a_server_without_tls_at_an_https_address_is_a_refusal_by_tls() -> None:
         assert finding(server.url.replace("http:", "https:")).refusal == "tls"
 
 
+# Redirects
+
+
+def redirect(status: int, target: str) -> Answering:
+    """As registry.k8s.io: it answers at /v2/ itself, and sends on who asks for an image."""
+
+    def answer(asked: Asked) -> Answer:
+        return Answer(200) if asked.target == "/v2/" else Answer(status, {"Location": target})
+
+    return answer
+
+
+def asked_by_an_image(url: str, ca: Path | None = None) -> Finding:
+    asking = Upstream("example", url, None, None, str(ca) if ca else None, "pause/manifests/3.10")
+    return ask(asking, Way(STRAIGHT, asking.ca))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(("there", "kind"), [(200, None), (429, "rate_limited")])
+def test_where_an_upstream_sends_its_cache_is_what_counts(there: int, kind: str | None, status: int) -> None:
+    with (
+        serving(lambda _: Answer(there)) as far,
+        serving(redirect(status, f"{far.url}/elsewhere?x=1 2")) as server,
+    ):
+        found = asked_by_an_image(server.url)
+    assert found == Finding(kind, f"{far.place} answers {there}")
+    assert [(asked.method, asked.target) for asked in far.asked] == [("HEAD", "/elsewhere?x=1%202")]
+
+
+def test_a_redirect_within_an_upstream_may_leave_out_its_name() -> None:
+    def answer(asked: Asked) -> Answer:
+        return Answer(200) if asked.target == "/there" else Answer(302, {"Location": "/there"})
+
+    with serving(answer) as server:
+        assert asked_by_an_image(server.url).up
+
+
+@pytest.mark.parametrize("target", ["/v2/again", "ftp://127.0.0.1/", "http://[", "//", "http://a:b/"])
+def test_a_redirect_to_nowhere_is_a_refusal_in_bounded_time(target: str) -> None:
+    with serving(redirect(307, target)) as server:
+        found = asked_by_an_image(server.url)
+    assert not found.up
+    assert len(server.asked) <= 6
+
+
+def test_an_encrypted_way_is_not_left_for_an_unencrypted_one(tls: ssl.SSLContext, pair: Path) -> None:
+    with serving(lambda _: Answer(200)) as plain, serving(redirect(307, plain.url), tls) as server:
+        found = asked_by_an_image(server.url, pair)
+    assert found == Finding("other", f"{server.place} answers 307")
+    assert plain.asked == []
+
+
+def test_a_login_stays_with_the_upstream_that_it_is_for(tls: ssl.SSLContext, pair: Path) -> None:
+    """Also where the other one asks for it: only the upstream itself names who gives tokens for it."""
+
+    def answer(asked: Asked) -> Answer:
+        right = asked.headers.get("Authorization") == LOGIN
+        headers = {"Location": f"{far.url}/"} if right else {"WWW-Authenticate": 'Basic realm="r"'}
+        return Answer(307 if right else 401, headers)
+
+    greedy = Answer(401, {"WWW-Authenticate": 'Basic realm="r"'})
+    with serving(lambda _: greedy, tls) as far, serving(answer, tls) as server:
+        found = finding(server.url, ca=pair, login=True)
+    assert found == Finding("unauthorized", f"{far.place} answers 401")
+    assert len(server.asked) == 2
+    assert [asked.headers.get("Authorization") for asked in far.asked] == [None]
+
+
 # Tokens and logins
 
 
@@ -245,6 +313,23 @@ def test_a_token_is_fetched_as_the_challenge_says_and_shown(tls: ssl.SSLContext,
     assert found.up
     targets = [asked.target for asked in server.asked]
     assert targets == ["/v2/", "/token?service=the+registry&scope=repository%3Aa%2Fb%3Apull", "/v2/"]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "Basic"])
+def test_of_two_challenges_the_one_for_tokens_is_taken_whichever_is_first(scheme: str) -> None:
+    """As Gitea sends them."""
+    tokens = with_tokens("http", login=None)
+
+    def answer(asked: Asked) -> Answer:
+        given = tokens(asked)
+        bearer = given.headers.get("WWW-Authenticate")
+        both = {"WWW-Authenticate": bearer or "", "www-authenticate": 'Basic realm="r"'}
+        ordered = both if scheme == "Bearer" else dict(reversed(both.items()))
+        return Answer(given.status, ordered if bearer else {}, given.body)
+
+    with serving(answer) as server:
+        assert finding(server.url).up
+        assert finding(server.url, login=True).detail.startswith("it wants the login sent")
 
 
 def test_a_login_that_the_token_server_refuses_is_unauthorized(tls: ssl.SSLContext, pair: Path) -> None:
