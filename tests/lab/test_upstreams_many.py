@@ -198,6 +198,18 @@ def test_of_an_index_the_platform_of_the_mirror_comes(many: Many) -> None:
     assert digests["3.10-arm64"].removeprefix("sha256:") not in stored
 
 
+def test_a_registry_that_sends_on_who_asks_for_an_image_serves_and_counts_as_up(many: Many) -> None:
+    many.mirror.run("systemctl start registry-cache-upstreams.service")
+    seen = json.loads(many.mirror.read("/var/lib/registry-cache/metrics/upstreams.json"))["upstreams"]
+
+    requests = many.lab.upstream_of("registry.k8s.io").requests()
+    assert {request.method for request in requests if request.status == 307} >= {"GET", "HEAD"}
+    assert many.asked(INDEX) == "ok"
+    assert many.served(f"{INDEX}-amd64") == "200"
+    assert seen["registry.k8s.io"]["detail"] == "gcr.io answers 200"
+    assert {registry: one["refusal"] for registry, one in seen.items()} == dict.fromkeys(PORTS)
+
+
 def test_a_private_image_comes_by_a_token_and_its_password_is_in_no_configuration(many: Many) -> None:
     many.pull(PRIVATE)
 
