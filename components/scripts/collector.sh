@@ -69,7 +69,6 @@ Nice=5
 CapabilityBoundingSet=CAP_DAC_OVERRIDE
 $(sandbox)
 PrivateNetwork=yes
-ProtectHome=read-only
 ReadWriteDirectories=$STATE
 ReadWriteDirectories=$METRICS
 UNIT

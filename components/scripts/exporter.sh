@@ -31,7 +31,6 @@ Restart=always
 RestartSec=5
 CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_DAC_READ_SEARCH
 $(sandbox)
-ProtectHome=yes
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 
 [Install]

@@ -31,7 +31,6 @@ Nice=10
 # root that owns its files and reads those of the caches, and may do nothing else that root may.
 CapabilityBoundingSet=CAP_DAC_READ_SEARCH
 $(sandbox)
-ProtectHome=yes
 ReadWriteDirectories=$METRICS
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
 UNIT

@@ -18,6 +18,7 @@ from tests.lab.program_stage import Stage, differences, files_of
 # firewalld; iptables-services.
 MIRRORS = ("mirror-1", "mirror-2")
 PORT, OTHER_PORT = 9469, 9470
+DATA = "/home/registry"
 FIREWALLS = ("/etc/firewalld", "/etc/sysconfig", "/etc/systemd/system", "/etc/registry-cache")
 
 
@@ -59,7 +60,7 @@ def reached(lab: Lab, plugins: Path, tmp_path_factory: pytest.TempPathFactory) -
     reached = Reached(Stage.of(lab, directory, plugins, MIRRORS, ["client-1"], mirrorsAreClients=False))
     for name in MIRRORS:
         reached.files[name] = files_of(lab.host(name), FIREWALLS)
-    reached.stage.set(metrics={"networks": reached.networks})
+    reached.stage.set(metrics={"networks": reached.networks}, cache={"directory": DATA})
     try:
         reached.stage.up()
         yield reached
@@ -74,6 +75,13 @@ def test_the_named_networks_read_the_metrics_and_no_other_host_gets_an_answer(re
     assert ways_in(reached.host("stranger"), reached.urls()) == []
     inside = [url for url in reached.urls() if f"/{reached.host('mirror-1').address}:" in url]
     assert ways_in(reached.host("mirror-2"), inside) == [], "it may use the caches, and no more"
+
+
+def test_a_cache_in_a_home_directory_is_seen_too(reached: Reached) -> None:
+    """`up` got here, so the service started; what the registry itself counts lies in that directory."""
+    url = f"http://{reached.host('mirror-1').address}:{PORT}/metrics"
+    counted = f"curl -sf {url} | grep '^registry_proxy_requests_total{{'"
+    assert reached.host("client-1").run(f"for try in $(seq 30); do {counted} && exit; sleep 1; done").stdout
 
 
 def test_who_may_read_metrics_may_not_use_the_caches_for_it(reached: Reached) -> None:
