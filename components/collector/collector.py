@@ -74,7 +74,7 @@ class Collector:
         self._stuck_until = 0.0
         self._reported = 0.0
         self._sampled = float(usage.fact("sampled") or 0)
-        self._samples = usage.samples(time.time())
+        self._samples = usage.samples()
         self._pulls = usage.pulls(time.time())
         self._sweeping: Optional[Iterator[None]] = None
         self._begun = time.time()
@@ -231,7 +231,7 @@ class Collector:
         self._usage.set_fact("last_run", json.dumps(self._run(now)))
         self._usage.commit()
         self._pulls = report.recent(self._pulls, now)
-        self._samples = report.recent(self._samples, now)
+        self._samples = report.samples(self._samples, now)
         state = self._state(now)
         report.write(os.path.join(self._places.metrics, "collect.json"), json.dumps(state))
         report.write(os.path.join(self._places.metrics, "collect.prom"), report.prometheus(state))

@@ -62,6 +62,12 @@ def recent(rows: Sequence[Any], now: float) -> List[Any]:
     return kept[-KEPT_PULLS * max(caches, 1) :]
 
 
+def samples(rows: Sequence[Any], now: float) -> List[Any]:
+    """The recent ones, after the last one of each cache before them: what its counters grew from."""
+    before = {row[1]: row for row in rows if row[0] < now - KEPT_SECONDS}
+    return [*before.values(), *recent(rows, now)]
+
+
 def prometheus(state: Mapping[str, Any]) -> str:
     """The metrics of collect.json in Prometheus' text format."""
     page = _Page()

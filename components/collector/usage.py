@@ -183,12 +183,9 @@ class Usage:
         """Notes a single value."""
         self._database.execute("insert or replace into fact values (?, ?)", (name, value))
 
-    def samples(self, now: float) -> List[Sample]:
-        """What was sampled lately, oldest first."""
-        return [
-            tuple(row)
-            for row in self._rows("select * from sample where at >= ? order by at", now - KEPT_SECONDS)
-        ]
+    def samples(self) -> List[Sample]:
+        """What was sampled, oldest first."""
+        return [tuple(row) for row in self._rows("select * from sample order by at")]
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Notes samples."""
@@ -206,7 +203,12 @@ class Usage:
     def prune(self, cache: str, now: float) -> None:
         """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and samples."""
         self._database.execute("delete from pull where at < ?", (now - KEPT_SECONDS,))
-        self._database.execute("delete from sample where at < ?", (now - KEPT_SECONDS,))
+        # The last one before these days is what the counters of them grew from.
+        self._database.execute(
+            "delete from sample where at < (select max(at) from sample as older"
+            " where older.cache = sample.cache and older.at < ?)",
+            (now - KEPT_SECONDS,),
+        )
         self._database.execute(
             "delete from used where cache = ? and at < ? and digest not in"
             " (select digest from blob where cache = ?)",

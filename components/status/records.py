@@ -104,12 +104,13 @@ class Collected(_Record):
     @property
     def watches_since(self) -> float:
         """From when on every pull of these days is among ``pulls``."""
-        begun = min((sample.at for sample in self.samples), default=self.at)
+        kept = self.at - KEPT_SECONDS
+        begun = min((sample.at for sample in self.samples if sample.at >= kept), default=self.at)
         oldest = min((pull.at for pull in self.pulls), default=begun)
         if len(self.pulls) >= KEPT_PULLS:
             return oldest
         # A minute's pulls come before its sample.
-        return max(self.at - KEPT_SECONDS, min(begun, oldest))
+        return max(kept, min(begun, oldest))
 
 
 class ProbedUpstream(_Record):
@@ -191,7 +192,8 @@ def counted(upstream: CollectedUpstream) -> Traffic:
 def traffic(samples: Sequence[Sample], total: Traffic, since: float) -> Traffic:
     """What a cache did since a moment: by its samples, oldest first, and its counters of now.
 
-    A counter that falls began anew, as after a lost database.
+    Of those before it the collector keeps the last one at least: where there is none, it began since. A
+    counter that falls began anew, as after a lost database.
     """
     before = [sample for sample in samples if sample.at <= since]
     after = [sample for sample in samples if sample.at > since]

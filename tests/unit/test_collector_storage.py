@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,6 +23,7 @@ from components.collector.removal import Leaving, Removal
 from components.collector.settings import Settings, Upstream
 from components.collector.storage import AROUND_A_BLOB, BlobFolders, Links, Repositories
 from components.collector.usage import Usage
+from components.status import records
 from tests import collector_program
 from tests.unit.registry_storage import HOUR, Image, RegistryStorage
 
@@ -470,6 +473,32 @@ def test_a_database_that_cannot_be_read_is_begun_anew(storage: RegistryStorage) 
     running.once()
     assert running.bytes > 2 * ALLOCATED
     assert all(is_whole(storage, image) for image in made)
+
+
+def test_what_was_counted_before_an_outage_is_not_counted_as_of_these_days(storage: RegistryStorage) -> None:
+    now, database = time.time(), str(storage.data.parent / "usage.db")
+    running = run(storage, settings(storage))
+    running.caches[0].ledger.counters["blob.hit"] = 50
+    running.once()
+    rows = [
+        (int(now - days * 86400), "docker.io", 0, hits, 0, 0, 0, 0, 0) for days, hits in ((5, 40), (3, 47))
+    ]
+    with contextlib.closing(sqlite3.connect(database)) as before:
+        before.execute("delete from sample")
+        before.executemany("insert into sample values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        before.commit()
+    usage = Usage(database)
+    usage.prune("docker.io", now)
+    usage.commit()
+    usage.close()
+
+    run(storage, settings(storage)).once()
+
+    told = records.collected((storage.data.parent / "metrics" / "collect.json").read_text())
+    samples, total = told.samples_of("docker.io"), records.counted(told.upstreams["docker.io"])
+    assert [(sample.at, sample.hits) for sample in samples] == [(int(now - 3 * 86400), 47)]
+    assert records.traffic(samples, total, now - 86400).hits == 3
+    assert told.watches_since >= now - 48 * 3600, "older pulls are dropped all the same"
 
 
 def test_it_runs_as_a_program_where_nothing_is_installed(storage: RegistryStorage, tmp_path: Path) -> None:

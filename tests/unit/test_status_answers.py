@@ -92,7 +92,11 @@ def test_a_record_knows_from_when_on_it_has_every_pull() -> None:
     assert since() == NOW, "a collector that has just begun"
     assert since(samples=[row]) == NOW - 600
     assert since(samples=[row], pulls=[pull]) == NOW - 630, "the first minute's pulls come before its sample"
-    assert since(samples=[[NOW - 200_000, *row[1:]]]) == NOW - 48 * 3600, "older pulls are dropped"
+    old = NOW - 200_000
+    assert since(samples=[row], pulls=[[old, *pull[1:]]]) == NOW - 48 * 3600, "older pulls are dropped"
+    assert since(samples=[[old, *row[1:]], row]) == NOW - 600, (
+        "a sample of before an outage says nothing of it"
+    )
     assert since(samples=[row], pulls=[[NOW - 60, *pull[1:]]] * 5000) == NOW - 60, "the list was full"
 
 
@@ -108,8 +112,9 @@ def sample(at: float, hits: int, misses: int, served: int, fetched: int) -> Samp
         ([sample(1500, 5, 5, 50, 50)], (9, 6, 90, 60), (9, 6, 90, 60)),
         ([sample(500, 5, 5, 50, 50), sample(1500, 7, 5, 70, 50)], (9, 6, 90, 60), (4, 1, 40, 10)),
         ([sample(500, 90, 9, 900, 90), sample(1500, 2, 1, 20, 10)], (3, 1, 30, 10), (3, 1, 30, 10)),
+        ([sample(-300_000, 90, 9, 900, 90), sample(1500, 91, 9, 900, 90)], (92, 9, 900, 90), (2, 0, 0, 0)),
     ],
-    ids=["no samples yet", "one before", "begun since", "before and since", "began anew"],
+    ids=["no samples yet", "one before", "begun since", "before and since", "began anew", "after an outage"],
 )
 def test_the_traffic_of_the_last_hours_is_what_the_counters_grew_by(
     rows: list[Sample], total: tuple[int, int, int, int], grown: tuple[int, int, int, int]
