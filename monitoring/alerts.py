@@ -75,9 +75,14 @@ def alerts(durations: Durations) -> list[Alert]:
     probed = "registry_cache_probe_last_run_timestamp_seconds"
     certificate = "registry_cache_certificate_not_after_timestamp_seconds"
     free, kept_free = "registry_cache_disk_free_bytes", "registry_cache_disk_min_free_bytes"
+    one_over = "registry_cache_bytes > 1.05 * registry_cache_limit_bytes"
     everything = 'sum by (job, instance) (registry_cache_bytes{upstream!="all"})'
     limit = 'max by (job, instance) (registry_cache_limit_bytes{upstream="all"})'
     left = "registry_cache_rate_limit_remaining / registry_cache_rate_limit"
+    kinds = (
+        "{{ range printf `registry_cache_upstream_refusal{job=%q,instance=%q,upstream=%q} == 1`"
+        " $labels.job $labels.instance $labels.upstream | query }}{{ .Labels.kind }}{{ end }}"
+    )
     errors = f"increase(registry_cache_upstream_errors_total[{durations.pulls_failing_window}s])"
     return [
         Alert(
@@ -118,11 +123,12 @@ def alerts(durations: Durations) -> list[Alert]:
         Alert(
             "RegistryCacheOverLimit",
             "warning",
-            f"{everything} > 1.05 * {limit}",
+            f"{everything} > 1.05 * {limit} or {one_over}",
             durations.over_limit_for,
-            "the caches on {{ $labels.instance }} hold more than cache.limit",
-            "They hold {{ $value | humanize1024 }}B. The guard runs and does not get below the limit: see its"
-            " log on the mirror (journalctl -u registry-cache-collect).",
+            "{{ with $labels.upstream }}the cache of {{ . }} holds{{ else }}the caches hold{{ end }}"
+            " more than the limit on {{ $labels.instance }}",
+            "It is {{ $value | humanize1024 }}B. The guard runs and does not get below the limit: see its"
+            " log on the mirror (journalctl -t registry-cache-collect).",
         ),
         Alert(
             "RegistryCacheGuardNotRunning",
@@ -145,9 +151,10 @@ def alerts(durations: Durations) -> list[Alert]:
         Alert(
             "RegistryCacheUpstreamFailing",
             "warning",
-            "registry_cache_upstream_refusal == 1",
+            # Not by the refusals: where their kind changes, none of them holds for long.
+            "registry_cache_upstream_up == 0",
             durations.upstream_failing_for,
-            "{{ $labels.upstream }} does not serve {{ $labels.instance }}: {{ $labels.kind }}",
+            f"{{{{ $labels.upstream }}}} does not serve {{{{ $labels.instance }}}}: {kinds}",
             "What is cached is served on; what is not, clients are told is not found. The last answer stands"
             " in `journalctl -u registry-cache-upstreams` on the mirror.",
         ),

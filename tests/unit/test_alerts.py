@@ -53,13 +53,16 @@ def disk(free: float) -> tuple[dict[str, str], ...]:
     )
 
 
-def held(everything: float, limit: float | None) -> tuple[dict[str, str], ...]:
+def held(everything: float, limit: float | None, own: float | None = None) -> tuple[dict[str, str], ...]:
+    """`own` is the limit of ghcr.io's cache, which holds 1 GiB."""
     found = [
         steady("registry_cache_bytes", (everything - 1) * GIB, upstream="docker.io"),
         steady("registry_cache_bytes", 1 * GIB, upstream="ghcr.io"),
     ]
     if limit is not None:
         found.append(steady("registry_cache_limit_bytes", limit * GIB, upstream="all"))
+    if own is not None:
+        found.append(steady("registry_cache_limit_bytes", own * GIB, upstream="ghcr.io"))
     return tuple(found)
 
 
@@ -75,11 +78,12 @@ def certificate(days: float, at: int) -> tuple[dict[str, str], ...]:
     return (steady("registry_cache_certificate_not_after_timestamp_seconds", days * DAY + at * MINUTE),)
 
 
-HUB = {"upstream": "docker.io"}
+HUB, GHCR = {"upstream": "docker.io"}, {"upstream": "ghcr.io"}
 RUNNING = series(NOW, "0+60x300")
 UP, DOWN = steady("up", 1), steady("up", 0)
 REFUSED = {"upstream": "docker.io", "kind": "rate_limited"}
 USED = "registry_cache_last_use_timestamp_seconds"
+ANSWERS = "registry_cache_upstream_up"
 ERRORS = "registry_cache_upstream_errors_total"
 
 CASES = [
@@ -112,6 +116,8 @@ CASES = [
     Case("RegistryCacheOverLimit", "an image in flight", 60, held(10.4, 10), None),
     Case("RegistryCacheOverLimit", "a run brings it down", 20, held(11, 10), None),
     Case("RegistryCacheOverLimit", "no limit is set", 60, held(500, None), None),
+    Case("RegistryCacheOverLimit", "one has a limit of its own", 31, held(500, None, 0.9), GHCR),
+    Case("RegistryCacheOverLimit", "one is within its own", 60, held(10, 10, 1), None),
     Case(
         "RegistryCacheGuardNotRunning", "stopped ten minutes ago", 14, (UP, series(NOW, "0+60x3 180x99")), {}
     ),
@@ -121,30 +127,20 @@ CASES = [
     Case("RegistryCacheGuardNotRunning", "one round late", 7, (UP, series(NOW, "0+60x4 240x99")), None),
     Case("RegistryCacheProberNotRunning", "stopped", 14, (UP, series(PROBED, "0+60x3 180x99")), {}),
     Case("RegistryCacheProberNotRunning", "runs", 60, (UP, series(PROBED, "0+60x99")), None),
+    Case("RegistryCacheUpstreamFailing", "refuses", 6, (steady(ANSWERS, 0, **HUB),), HUB),
     Case(
         "RegistryCacheUpstreamFailing",
-        "refuses",
+        "kinds alternate",
         6,
         (
-            steady("registry_cache_upstream_refusal", 1, **REFUSED),
-            steady("registry_cache_upstream_refusal", 0, upstream="docker.io", kind="tls"),
+            steady(ANSWERS, 0, **HUB),
+            series("registry_cache_upstream_refusal", "1 0 1 0 1 0 1 0", **REFUSED),
+            series("registry_cache_upstream_refusal", "0 1 0 1 0 1 0 1", upstream="docker.io", kind="tls"),
         ),
-        REFUSED,
+        HUB,
     ),
-    Case(
-        "RegistryCacheUpstreamFailing",
-        "serves",
-        60,
-        (steady("registry_cache_upstream_refusal", 0, **REFUSED),),
-        None,
-    ),
-    Case(
-        "RegistryCacheUpstreamFailing",
-        "a hiccup",
-        8,
-        (series("registry_cache_upstream_refusal", "0 1 1 0 1 1 0 0 0", **REFUSED),),
-        None,
-    ),
+    Case("RegistryCacheUpstreamFailing", "serves", 60, (steady(ANSWERS, 1, **HUB),), None),
+    Case("RegistryCacheUpstreamFailing", "a hiccup", 8, (series(ANSWERS, "1 0 0 1 0 0 1 1 1", **HUB),), None),
     Case(
         "RegistryCachePullsFailing", "a fetch a minute", 10, (series(ERRORS, "0+1x99", **REFUSED),), REFUSED
     ),
