@@ -140,7 +140,7 @@ def _add_times(page: "_Page", state: Mapping[str, Any]) -> None:
     page.begin("registry_cache_last_proof_timestamp_seconds", "gauge", "When a client last proved its way.")
     for client, at in state["proofs"].items():
         page.add(at, client=client)
-    page.begin("registry_cache_container_up", "gauge", "Whether a cache's container runs.")
+    page.begin("registry_cache_container_up", "gauge", "Whether a cache's container runs and is well.")
     for name, one in upstreams.items():
         page.add(int(one["container_up"]), upstream=name)
     page.begin("registry_cache_collect_last_run_timestamp_seconds", "gauge", "When the collector last ran.")

@@ -100,7 +100,7 @@ def _cache(mirror: MirrorStanding, cache: CacheStanding, standing: Standing) -> 
     elif cache.container is None:
         container = "unknown"
     else:
-        container = "runs" if cache.container.startswith("Up") else cache.container
+        container = "runs" if cache.runs else cache.container
     if probe is None:
         answers = "unknown"
     else:

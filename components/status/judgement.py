@@ -123,7 +123,7 @@ def _disk(mirror: MirrorStanding) -> Iterator[Finding]:
 def _cache(cache: CacheStanding, standing: Standing) -> Iterator[tuple[Level, str, str]]:
     if cache.container is None:
         yield Level.UNKNOWN, "container", "Docker on the mirror does not say whether the cache runs"
-    elif not cache.container.startswith("Up"):
+    elif not cache.runs:
         yield Level.OFF, "container", f"the cache does not run ({cache.container}): run `up`"
     elif "(unhealthy)" in cache.container:
         yield Level.OFF, "container", f"the cache is not healthy ({cache.container})"

@@ -33,6 +33,12 @@ class CacheStanding:
     probe: ProbedUpstream | None = None
     samples: Sequence[Sample] = ()
 
+    @property
+    def runs(self) -> bool:
+        """Whether Docker says that its container does."""
+        told = self.container or ""
+        return told.startswith("Up") and "(Paused)" not in told
+
 
 @dataclass(frozen=True)
 class MirrorStanding:

@@ -243,11 +243,12 @@ def test_a_disk_that_somebody_else_fills_at_two_levels(watched: Watched) -> None
     watched.until_quiet()
 
 
-def test_a_container_that_is_stopped(watched: Watched) -> None:
-    watched.mirror.run(f"docker stop {CONTAINER}")
+@pytest.mark.parametrize(("done", "undone"), [("stop", "start"), ("pause", "unpause")])
+def test_a_container_that_is_stopped_or_paused(watched: Watched, done: str, undone: str) -> None:
+    watched.mirror.run(f"docker {done} {CONTAINER}")
     watched.until_firing("RegistryCacheContainerDown")
 
-    watched.mirror.run(f"docker start {CONTAINER}")
+    watched.mirror.run(f"docker {undone} {CONTAINER}")
     watched.until_quiet()
 
 

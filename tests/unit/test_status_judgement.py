@@ -203,6 +203,18 @@ REFUSED = given_up(302, "203.0.113.10", "connection refused")
             mirror(
                 "mirror-1",
                 collected(),
+                upstreams_json(),
+                containers="registry-cache-ghcr.io Up 1 h\nregistry-cache-docker.io Up 5 minutes (Paused)",
+            ),
+            Level.OFF,
+            "container",
+            "mirror-1, docker.io: the cache does not run (Up 5 minutes (Paused)): run `up`",
+        ),
+        (
+            "mirror-1",
+            mirror(
+                "mirror-1",
+                collected(),
                 upstreams_json(docker_io={"up": False, "refusal": "unreachable", "detail": "no route"}),
             ),
             Level.OFF,
