@@ -31,6 +31,6 @@ def of_registry_2(text: str) -> Dict[str, Family]:
         for key, name, meaning in _COUNTERS:
             samples = {'type="{}"'.format(label): str(int(row[key])) for label, row in rows.items()}
             families[PREFIX + name + "_total"] = Family("counter", meaning, samples)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return {}
     return families

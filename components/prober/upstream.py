@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from .way import SECONDS, Response, Way
 
+LONGEST_DETAIL = 200
 KINDS = ("rate_limited", "unauthorized", "unreachable", "tls", "server_error", "other")
 """Of refusals, as the collector counts them too."""
 
@@ -75,6 +76,13 @@ class _Refused(Exception):
 
 def ask(upstream: Upstream, way: Way) -> Finding:
     """Never raises for what a network or a server can do."""
+    finding = _finding(upstream, way)
+    # Some of it are a server's own words, and it ends up in journals and terminals.
+    told = re.sub(r"[^ -~]", "?", finding.detail.strip())
+    return finding._replace(detail=told[:LONGEST_DETAIL])
+
+
+def _finding(upstream: Upstream, way: Way) -> Finding:
     try:
         return _ask(upstream, way)
     except _Refused as refused:

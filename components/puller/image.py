@@ -14,6 +14,10 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 
+STRANGE = "its manifest is of a kind that no host pulls"
+NOT_AS_EXPECTED = (KeyError, TypeError, AttributeError)
+"""What comes of looking into JSON that is of another shape."""
+
 
 class Image(NamedTuple):
     """An image's name, as written and in its parts. ``reference`` is a digest or a tag."""
@@ -31,19 +35,22 @@ def pull(registry: CachedRegistry, image: Image, architecture: str) -> Dict[str,
         manifest = _manifest(registry, image, chosen(manifest, architecture))
     try:
         # A layer with addresses of its own comes from there: its maker does not let registries hand it on.
-        layers = [layer["digest"] for layer in manifest["layers"] if not layer.get("urls")]
+        layers = [str(layer["digest"]) for layer in manifest["layers"] if not layer.get("urls")]
         blobs = [str(manifest["config"]["digest"]), *layers]
-    except (KeyError, TypeError):
-        raise NotServed("its manifest is of a kind that no host pulls") from None
+    except NOT_AS_EXPECTED:
+        raise NotServed(STRANGE) from None
     return {digest: _read(registry, image, "blobs", digest, lambda _: None) for digest in blobs}
 
 
 def chosen(index: Dict[str, Any], architecture: str) -> str:
     """The digest of the manifest that a Linux host takes from an index."""
-    for entry in index["manifests"]:
-        platform = entry.get("platform", {})
-        if (platform.get("os"), platform.get("architecture")) == ("linux", architecture):
-            return str(entry["digest"])
+    try:
+        for entry in index["manifests"]:
+            platform = entry.get("platform") or {}
+            if (platform.get("os"), platform.get("architecture")) == ("linux", architecture):
+                return str(entry["digest"])
+    except NOT_AS_EXPECTED:
+        raise NotServed(STRANGE) from None
     raise NotServed("it is not made for linux/{}".format(architecture))
 
 
@@ -51,9 +58,12 @@ def _manifest(registry: CachedRegistry, image: Image, reference: str) -> Dict[st
     body = bytearray()
     _read(registry, image, "manifests", reference, body.extend)
     try:
-        return dict(json.loads(bytes(body).decode()))
-    except ValueError:
+        manifest = json.loads(bytes(body).decode())
+    except (ValueError, RecursionError):
         raise NotServed("its manifest is not JSON") from None
+    if not isinstance(manifest, dict):
+        raise NotServed(STRANGE)
+    return manifest
 
 
 def _read(

@@ -6,6 +6,7 @@ import base64
 import binascii
 import gzip
 import time
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ def understood(text: str, name: str, begin: float, end: float) -> Answers:
             else:
                 failed[question] = "; ".join([*complaints, *rest]) or "it said nothing"
         now = float(said["now"])
-    except (ValueError, KeyError, IndexError, EOFError, OSError, binascii.Error):
+    except (ValueError, KeyError, IndexError, EOFError, OSError, binascii.Error, zlib.error):
         raise HostFailed(f"{name}: status.sh answered something else: {text[:200]!r}") from None
     # What lies between the two moments needs no clock that goes wrong.
     return Answers(said, failed, max(0.0, now - end) + min(0.0, now - begin))

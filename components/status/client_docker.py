@@ -101,7 +101,9 @@ def hosts_toml_mirrors(text: str) -> list[str]:
     return [
         url.rstrip("/")
         for url, host in (hosts.items() if isinstance(hosts, dict) else ())
-        if isinstance(host, dict) and "pull" in host.get("capabilities", ["pull", "resolve", "push"])
+        if isinstance(host, dict)
+        and isinstance(allowed := host.get("capabilities", ["pull", "resolve", "push"]), list)
+        and "pull" in allowed
     ]
 
 
@@ -112,12 +114,15 @@ def journal(text: str) -> list[GivenUp]:
         time, message, error, host = (pattern.search(line) for pattern in (_TIME, _MESSAGE, _ERROR, _HOST))
         if time is None or message is None:
             continue
+        try:
+            moment = datetime.datetime.fromisoformat(time[1]).timestamp()
+        except (ValueError, OverflowError):
+            continue
         told = _unescaped(message[1])
         reason = told.removeprefix(_NEXT_ENDPOINT) if error is None else _unescaped(error[1])
         url = _URL.search(reason)
         name = host[1] if host else url[1] if url else None
-        moment = datetime.datetime.fromisoformat(time[1])
-        found.append(GivenUp(moment.timestamp(), name, _short(reason)))
+        found.append(GivenUp(moment, name, _short(reason)))
     return found
 
 

@@ -174,7 +174,15 @@ def test_a_sample_that_two_sources_have_stands_once() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"registry": {}}', '{"registry": {"proxy": {"blobs": {"Requests": 1}}}}', "null"],
+    [
+        *("", "{", "[]", '{"registry": {}}', '{"registry": {"proxy": {"blobs": {"Requests": 1}}}}', "null"),
+        "[" * 100_000,
+        '{"registry": {"proxy": 7}}',
+        '{"registry": {"proxy": {"blobs": null}}}',
+        REGISTRY_2.replace("8192", "1e999"),
+        REGISTRY_2.replace("8192", "NaN"),
+        REGISTRY_2.replace("8192", "9" * 5000),
+    ],
 )
 def test_counters_of_registry_2_that_are_not_as_it_writes_them_are_none(text: str) -> None:
     assert registry_counters.of_registry_2(text) == {}

@@ -188,18 +188,32 @@ def test_one_that_says_nothing_is_unreachable_in_bounded_time(monkeypatch: pytes
     assert found == Finding("unreachable", "no answer within 0 s")
 
 
-def test_what_is_no_registry_but_something_else_is_unreachable_not_a_crash() -> None:
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0-OpenSSH_9.2"),
+        (b"\x1b]0;owned\x1b\\\x1b[2J\xe9\r\n", "?]0;owned?\\?[2J?"),
+        (b"A" * 60_000 + b"\r\n", "A" * 200),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", None),
+        (b'HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm="http://\x1b[2J:1/"\r\n\r\n', None),
+    ],
+)
+def test_what_is_no_registry_is_told_in_a_short_line_of_what_can_be_printed(
+    said: bytes, told: str | None
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
 
         def greet() -> None:
             connection, _ = other.accept()
             with connection:
                 connection.recv(1000)
-                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                connection.sendall(said)
 
         threading.Thread(target=greet, daemon=True).start()
         found = finding(f"http://127.0.0.1:{other.getsockname()[1]}")
-    assert found.refusal == "unreachable"
+    assert found.refusal is not None
+    assert found.detail == told or told is None
+    assert found.detail.isprintable()
 
 
 def test_a_certificate_of_an_unknown_authority_is_a_refusal_by_tls(tls: ssl.SSLContext) -> None:

@@ -167,8 +167,41 @@ def _silent(content: Content) -> None:
     content.bodies.clear()
 
 
-def _strange(content: Content) -> None:
-    content.bodies["/v2/a/b/manifests/1"] = b'{"fsLayers": []}'
+STRANGE = "its manifest is of a kind that no host pulls"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        ('{"fsLayers": []}', STRANGE),
+        ("{", "its manifest is not JSON"),
+        ("[" * 100_000, "its manifest is not JSON"),
+        ('"\\ud800', "its manifest is not JSON"),
+        ("null", STRANGE),
+        ("[1, 2]", STRANGE),
+        ("7", STRANGE),
+        ('{"manifests": null}', STRANGE),
+        ('{"manifests": 7}', STRANGE),
+        ('{"manifests": [null]}', STRANGE),
+        ('{"manifests": {"a": 1}}', STRANGE),
+        ('{"manifests": [{"platform": 7}]}', STRANGE),
+        ('{"manifests": [{"platform": {"os": "linux", "architecture": "arm64"}}]}', STRANGE),
+        ('{"manifests": []}', "it is not made for linux/arm64"),
+        ('{"manifests": [{}]}', "it is not made for linux/arm64"),
+        ('{"manifests": [{"platform": null}]}', "it is not made for linux/arm64"),
+        ('{"config": null, "layers": []}', STRANGE),
+        ('{"config": {"digest": "sha256:0"}, "layers": null}', STRANGE),
+        ('{"config": {"digest": "sha256:0"}, "layers": [null]}', STRANGE),
+        ('{"config": {"digest": "sha256:0"}, "layers": [[]]}', STRANGE),
+    ],
+)
+def test_a_manifest_that_is_none_is_told_in_a_line(
+    manifest: str, told: str, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage.content.put("a/b", "manifests", manifest.encode(), "1")
+
+    assert stage.pull("a/b 1") == 1
+    assert capsys.readouterr().err == f"r/a/b: {told}\n"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +212,6 @@ def _strange(content: Content) -> None:
         (_silent, puller.TRIES, "its cache answers 404"),
         (_absent, 1, "r has no such image"),
         (_refused, 1, "r does not give it, unauthorized: r answers 401"),
-        (_strange, 1, "its manifest is of a kind that no host pulls"),
     ],
 )
 def test_what_does_not_come_is_named_and_tried_again_only_where_that_may_help(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 
 import pytest
@@ -49,8 +51,17 @@ def test_a_hosts_clock_is_wrong_only_where_it_must_be(now: float, ahead: float) 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "Last login: yesterday\n", "now +notbase64\n", printed({"other": ("+", "x")}), "now +H4sIAAAAA\n"],
-    ids=["nothing", "a greeting", "no base64", "no clock", "torn"],
+    [
+        *(
+            "",
+            "Last login: yesterday\n",
+            "now +notbase64\n",
+            printed({"other": ("+", "x")}),
+            "now +H4sIAAAAA\n",
+        ),
+        "now +" + base64.b64encode(gzip.compress(b"1")[:10] + b"\xff" * 20).decode(),
+    ],
+    ids=["nothing", "a greeting", "no base64", "no clock", "torn", "spoilt"],
 )
 def test_anything_else_is_a_host_that_failed(text: str) -> None:
     with pytest.raises(HostFailed, match=r"web-1: status\.sh answered something else"):
@@ -165,8 +176,20 @@ def test_the_journal_tells_which_mirror_docker_gave_up_and_why(
     assert (found.host, found.reason) == (host, reason)
 
 
-def test_other_lines_of_the_journal_say_nothing() -> None:
-    assert journal("-- No entries --\nStarted docker.service.\n") == []
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-- No entries --",
+        "Started docker.service.",
+        'time="12:01:02" level=info msg="trying next host"',
+        'time="2026-11-28T12:01:02Z" level=info',
+        'time="9999999-11-28T12:01:02Z" msg="trying next host"',
+        'time="0001-01-01T00:00:00" msg="trying next host"',
+    ],
+)
+def test_other_lines_of_the_journal_say_nothing_and_hide_no_other(line: str) -> None:
+    right = given_up(3, "203.0.113.10", "EOF")
+    assert journal(f"{line}\n{right}\n") == journal(right)
 
 
 @pytest.mark.parametrize(
@@ -175,9 +198,11 @@ def test_other_lines_of_the_journal_say_nothing() -> None:
         ('server = "https://h"\n[host."https://b:1"]\n[host."https://a/"]\n', ["https://b:1", "https://a"]),
         ('[host."https://a"]\ncapabilities = ["push"]\n', []),
         ('[host."https://a"\n', []),
+        ('[host."https://a"]\ncapabilities = 1\n', []),
+        ('host = ["https://a"]\n', []),
         ("", []),
     ],
-    ids=["in their order", "may not pull", "a typo means no mirror", "no file"],
+    ids=["in their order", "may not pull", "a typo means no mirror", "no list", "no hosts", "no file"],
 )
 def test_hosts_toml_gives_the_mirrors(text: str, mirrors: list[str]) -> None:
     assert hosts_toml_mirrors(text) == mirrors
