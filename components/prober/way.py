@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import ipaddress
+import select
 import socket
 import ssl
 import threading
@@ -117,8 +118,7 @@ class Way:
         near, far = socket.socketpair()
         near = _End(fileno=near.detach())
         near.settimeout(SECONDS)
-        for source, sink in ((far, outer), (outer, far)):
-            threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+        threading.Thread(target=_pass_on, args=(far, outer), daemon=True).start()
         return near
 
 
@@ -143,16 +143,24 @@ def _place(url: SplitResult) -> Tuple[str, int]:
     return url.hostname or "", url.port or PORTS[url.scheme]
 
 
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    try:
+def _pass_on(inner: socket.socket, outer: ssl.SSLSocket) -> None:
+    """Both ways, until one of them ends. By one thread: OpenSSL does not read and write at the same time."""
+    with inner, outer, contextlib.suppress(OSError):
         while True:
-            data = source.recv(1 << 14)
-            if not data:
-                break
-            sink.sendall(data)
-    except OSError:
-        pass
-    finally:
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+            ready, _, _ = select.select((inner, outer), (), ())
+            if inner in ready:
+                outer.settimeout(SECONDS)
+                outer.sendall(_some(inner))
+            if outer in ready:
+                # What came may be no data but TLS' own; of data, some may wait where select does not look.
+                outer.settimeout(0)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    while True:
+                        inner.sendall(_some(outer))
+
+
+def _some(source: socket.socket) -> bytes:
+    data = source.recv(1 << 14)
+    if not data:
+        raise ConnectionResetError
+    return data

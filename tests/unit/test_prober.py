@@ -496,9 +496,11 @@ def test_an_https_upstream_is_reached_by_a_tunnel(
     ):
         # No proxy is used to this machine's own addresses, where the test's servers are.
         monkeypatch.setattr(Proxies, "_excepted", lambda *_: False)
-        response = Way(Proxies(None, proxy.url, ()), str(pair)).request("GET", f"{server.url}/v2/", {})
-    assert response.status == 200
-    assert [asked.method for asked in proxy.asked] == ["CONNECT"]
+        by_proxy = Way(Proxies(None, proxy.url, ()), str(pair))
+        # Many: what two threads do to one connection at the same time goes wrong now and then.
+        answers = [by_proxy.request("GET", f"{server.url}/v2/", {}).status for _ in range(30)]
+    assert set(answers) == {200}
+    assert {asked.method for asked in proxy.asked} == {"CONNECT"}
 
 
 @pytest.mark.parametrize(
