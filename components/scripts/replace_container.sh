@@ -30,7 +30,7 @@ note_other() {
   local id
   id=$(docker container inspect -f '{{.Id}}' "$other")
   [ ! -e "$REPLACED" ] || [ "$(cut -d ' ' -f 1 "$REPLACED")" != "$id" ] || return 0
-  docker container inspect -f '{{.Id}} {{.HostConfig.RestartPolicy.Name}}{{with .HostConfig.RestartPolicy.MaximumRetryCount}}:{{.}}{{end}} {{.State.Running}} {{or .Config.User "-"}}' "$other" >"$REPLACED.new"
+  docker container inspect -f '{{.Id}} {{or .HostConfig.RestartPolicy.Name "no"}}{{with .HostConfig.RestartPolicy.MaximumRetryCount}}:{{.}}{{end}} {{.State.Running}} {{or .Config.User "-"}}' "$other" >"$REPLACED.new"
   mv -f "$REPLACED.new" "$REPLACED"
 }
 
@@ -53,7 +53,8 @@ give_back() {
     return 0
   fi
   case $user in - | 0 | 0:* | root | root:*) ;; *) [ ! -e "$OWNER" ] || chown -R "$(cat "$OWNER")" "$data" ;; esac
-  docker update --restart="$policy" "$id" >/dev/null
+  docker update --restart="$policy" "$id" >/dev/null ||
+    echo "$other does not get its restart policy $policy back: the reason is above" >&2
   outcome="$other stays stopped, as it was"
   [ "$ran" = true ] || return 0
   docker start "$id" >/dev/null || die "$other does not start again: see the lines above"

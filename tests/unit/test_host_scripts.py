@@ -1,0 +1,124 @@
+"""What the scripts do on a host where things are not as usual, with made-up programs in the place of the host's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from components.host import DAEMON_JSON, SCRIPTS
+
+# A Docker of two containers. Of templates it knows what replace_container.sh asks for.
+DOCKER = r"""
+import os, pathlib, re, sys
+state = pathlib.Path(os.environ["STATE"])
+words = sys.argv[1:]
+running = lambda name: (state / name).read_text() == "true"
+if words[:3] == ["container", "inspect", "-f"]:
+    name, text = words[4].removeprefix("id-"), words[3]
+    about = {
+        ".Id": f"id-{name}",
+        ".State.Running": "true" if running(name) else "false",
+        ".HostConfig.RestartPolicy.Name": (state / "policy").read_text(),
+        ".HostConfig.AutoRemove": "false",
+        ".Config.User": "",
+    }
+    text = re.sub(r"\{\{with .*?\{\{end\}\}", "", text)
+    text = re.sub(r'\{\{index .Config.Labels "(.*?)"\}\}', lambda m: "other" if "replaces" in m[1] else "", text)
+    text = re.sub(r'\{\{or (\S+) "(.*?)"\}\}', lambda m: about[m[1]] or m[2], text)
+    print(re.sub(r"\{\{(\S+)\}\}", lambda m: about[m[1]], text))
+elif words[0] == "update":
+    policy = words[1].removeprefix("--restart=")
+    if policy not in ("no", "always") or (state / "no-updates").exists() and words[2] == "id-other":
+        sys.exit(f"Error response from daemon: invalid restart policy {policy!r}")
+elif words[0] == "stop":
+    (state / words[-1]).write_text("false")
+elif words == ["start", "ours"]:
+    sys.exit("Error response from daemon: driver failed programming external connectivity")
+elif words[0] == "start":
+    (state / words[-1].removeprefix("id-")).write_text("true")
+"""
+
+
+@dataclass(frozen=True)
+class MadeUpHost:
+    """The scripts in a directory of their own, and programs that are found before the system's."""
+
+    root: Path
+
+    @property
+    def records(self) -> Path:
+        return self.root / "records"
+
+    def program(self, name: str, text: str, interpreter: str = "/bin/bash") -> None:
+        """Put a program in the place of the host's."""
+        file = self.root / "bin" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!{interpreter}\n{text}")
+        file.chmod(0o755)
+
+    def run(self, script: str, *arguments: str, stdin: str = "", check: bool = True) -> str:
+        """What a script prints on both ways, with the host's /etc/docker and the like below ``root``."""
+        place = self.records / "scripts"
+        place.mkdir(parents=True, exist_ok=True)
+        for file in (*SCRIPTS.glob("*.sh"), DAEMON_JSON):
+            text = file.read_text()
+            for directory in ("/etc/docker", "/etc/firewalld"):
+                text = text.replace(directory, f"{self.root}{directory}")
+            (place / file.name).write_text(text)
+        environment = {
+            **os.environ,
+            "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}",
+            "STATE": str(self.root),
+        }
+        command = ["bash", str(place / script), *arguments]
+        done = subprocess.run(
+            command, input=stdin, env=environment, capture_output=True, text=True, check=False
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> MadeUpHost:
+    made_up = MadeUpHost(tmp_path)
+    # Only root may give things away: what was told to is noted.
+    made_up.program("chown", 'printf "%s\\n" "$*" >>"$STATE/chowned"')
+    return made_up
+
+
+# --- a container in another's place
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        # The API takes a container without a policy, as docker run never makes one.
+        ({"policy": ""}, "other serves again"),
+        ({"policy": "always", "no-updates": ""}, "does not get its restart policy always back"),
+    ],
+)
+def test_the_other_container_serves_again_whatever_its_restart_policy(
+    host: MadeUpHost, files: Mapping[str, str], said: str
+) -> None:
+    host.program("docker", DOCKER, "/usr/bin/env python3")
+    for name, text in {"other": "true", "ours": "false", **files}.items():
+        (host.root / name).write_text(text)
+    (host.root / "data").mkdir()
+    arguments = ("other", "ours", str(host.root / "data"), "http://127.0.0.1:1", "1")
+
+    failed = host.run(
+        "replace_container.sh", "replace-x", "abc", "apply", *arguments, stdin="id\n", check=False
+    )
+
+    assert "ours did not come up in the place of other" in failed
+    assert said in failed
+    assert (host.root / "other").read_text() == "true"
+
+    (host.root / "other").write_text("false")
+    host.run("replace_container.sh", "replace-x", "-", "restore", *arguments)
+    assert (host.root / "other").read_text() == "true"
