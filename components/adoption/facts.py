@@ -190,6 +190,8 @@ class HostFacts:
     """None where Docker does not run."""
     other_registries: Sequence[str]
     """What serves as registry without being a container of Docker's."""
+    docker_stopped: bool = False
+    """A Docker that is stopped is not looked at: asking would start it."""
 
 
 def parse(answer: str) -> HostFacts:
@@ -220,6 +222,7 @@ def parse(answer: str) -> HostFacts:
         registries=[_registry(section, by_kind) for section in by_kind.get("container", [])],
         client=_client(by_kind) if "docker" in by_kind else None,
         other_registries=others,
+        docker_stopped=host.get("docker_stopped") == "yes",
     )
 
 

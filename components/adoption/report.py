@@ -20,7 +20,8 @@ def found(hosts: Sequence[Inspected]) -> Iterator[str]:
         for registry in facts.registries:
             yield from _wrapped(_about(host, registry), "  ", "      ")
         if facts.client is None:
-            yield "  no Docker runs here"
+            stopped = "Docker is stopped: start it, and look again, to see what it has"
+            yield f"  {stopped if facts.docker_stopped else 'no Docker runs here'}"
             continue
         urls = mirrors_of(facts.client)
         yield f"  Docker {facts.client.version}: " + (f"mirrors {', '.join(urls)}" if urls else "no mirror")

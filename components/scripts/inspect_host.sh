@@ -15,6 +15,11 @@ without_logins() { sed -E 's,//[^/@"[:space:]]*@,//***@,g'; }
 certificates() { sed -n '/-----BEGIN CERTIFICATE-----/,/-----END CERTIFICATE-----/p'; }
 active() { systemctl is-active -q "$1" 2>/dev/null && echo yes || echo no; }
 
+# Asking a Docker that is stopped would start it, by its socket.
+docker_may_be_asked() {
+  command -v docker >/dev/null && { [ "$(active docker)" = yes ] || [ "$(active docker.socket)" = no ]; }
+}
+
 # Settings whose values are no secrets; all others are shown by name alone.
 OPEN_SETTINGS='^(REGISTRY_PROXY_(REMOTEURL|TTL)|REGISTRY_HTTP_(ADDR|HOST|NET|PREFIX)|REGISTRY_HTTP_TLS_(CERTIFICATE|KEY|CLIENTCAS|MINIMUMTLS)|REGISTRY_HTTP_DEBUG_ADDR|REGISTRY_STORAGE|REGISTRY_STORAGE_FILESYSTEM_(ROOTDIRECTORY|MAXTHREADS)|REGISTRY_STORAGE_DELETE_ENABLED|REGISTRY_STORAGE_CACHE_BLOBDESCRIPTORS?|REGISTRY_AUTH|REGISTRY_CONFIGURATION_PATH|HTTPS?_PROXY|NO_PROXY|https?_proxy|no_proxy)$'
 
@@ -128,6 +133,7 @@ the_host() {
   fact os "$(. /etc/os-release 2>/dev/null && echo "${PRETTY_NAME:-}")"
   fact firewalld "$(active firewalld)"
   fact iptables "$(active iptables)"
+  fact docker_stopped "$(command -v dockerd >/dev/null && [ "$(active docker)" = no ] && echo yes)"
   fact docker_distribution "$(active docker-distribution)"
   fact podman_registry "$(podman ps --format '{{.Names}} {{.Image}}' 2>/dev/null | grep -E '/(registry|distribution)(:|@|$)' | cut -d ' ' -f 1 | tr '\n' ' ')"
   fact now "$(date +%s)"
@@ -182,7 +188,7 @@ the_client() {
 
 the_host
 the_firewall
-if command -v docker >/dev/null && docker version >/dev/null 2>&1; then
+if docker_may_be_asked && docker version >/dev/null 2>&1; then
   for id in $(registries); do one_registry "$id"; done
   the_client
 fi

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from components.adoption import facts, report
+from components.adoption.facts import HostFacts
+from components.adoption.findings import Inspected
 from components.host import DAEMON_JSON, SCRIPTS
 
 # A Docker of two containers. Of templates it knows what replace_container.sh asks for.
@@ -122,3 +125,31 @@ def test_the_other_container_serves_again_whatever_its_restart_policy(
     (host.root / "other").write_text("false")
     host.run("replace_container.sh", "replace-x", "-", "restore", *arguments)
     assert (host.root / "other").read_text() == "true"
+
+
+# --- a look at a host
+
+
+def looked_at(host: MadeUpHost, *, active: str) -> HostFacts:
+    """What is told of a host whose units of that kind are the active ones."""
+    host.program("systemctl", f"for unit; do :; done; [[ $unit =~ ^({active})$ ]]")
+    host.program("dockerd", "")
+    return facts.parse(host.run("inspect_host.sh"))
+
+
+@pytest.mark.parametrize(
+    ("active", "asked", "said"),
+    [
+        ("docker|docker.socket", True, "no mirror"),
+        ("docker.socket", False, "Docker is stopped"),
+        # Without its socket there is nothing that would start it, and dockerd may run by itself.
+        ("neither", True, "no mirror"),
+    ],
+)
+def test_a_docker_that_is_stopped_is_not_started_by_a_look(
+    host: MadeUpHost, active: str, asked: bool, said: str
+) -> None:
+    host.program("docker", 'echo "$@" >>"$STATE/asked"')
+    found = looked_at(host, active=active)
+    assert (host.root / "asked").exists() is asked
+    assert said in "\n".join(report.found([Inspected("web-1", "203.0.113.21", found)]))
