@@ -53,7 +53,17 @@ note_edits() {
 
 live_mirrors() { docker info -f '{{range .RegistryConfig.Mirrors}}{{println .}}{{end}}' | sed 's,/$,,'; }
 
-uses_containerd_store() { docker info -f '{{.DriverStatus}}' | grep io.containerd.snapshotter >/dev/null; }
+# A Docker that is stopped does not tell its store, some versions of its program without failing: then what an
+# earlier `up` found holds.
+uses_containerd_store() {
+  case $(docker info -f '{{.ServerVersion}} {{.DriverStatus}}' 2>/dev/null || true) in
+    *io.containerd.snapshotter*) return 0 ;;
+    [!' ']*) return 1 ;;
+  esac
+  [ ! -e "$MIRRORED" ] || return 0
+  [ -e "$MANAGED" ] || die "Docker does not answer on this client, and how it finds mirrors depends on its image store: start it (systemctl start docker), or take the client out"
+  return 1
+}
 
 reload() {
   systemctl is-active -q docker || return 0
@@ -136,6 +146,8 @@ case $action in
     # Docker starts with neither of the two where both name mirrors.
     ! pgrep -f '^[^ ]*dockerd .*--registry-mirror' >/dev/null ||
       die "Docker has --registry-mirror on its command line here, and would not start with mirrors in $DAEMON_JSON as well: take it out there (systemctl cat docker)"
+    containerd_store=no
+    if uses_containerd_store; then containerd_store=yes; fi
     keep_undo "$hub_urls" "$trusted_urls" "$hosts_toml"
     note_edits
     remember "$DAEMON_JSON"
@@ -149,7 +161,7 @@ case $action in
       distrust_all_but ''
       put_back "$CA"
     fi
-    if uses_containerd_store; then
+    if [ "$containerd_store" = yes ]; then
       sed -n 's/^==== //p' <<<"$hosts_toml" | put_back_hosts_toml
       write_hosts_toml
     else

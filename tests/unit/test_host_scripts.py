@@ -153,3 +153,58 @@ def test_a_docker_that_is_stopped_is_not_started_by_a_look(
     found = looked_at(host, active=active)
     assert (host.root / "asked").exists() is asked
     assert said in "\n".join(report.found([Inspected("web-1", "203.0.113.21", found)]))
+
+
+# --- a client's Docker
+
+CLIENT = ("http://mirror:5000", "", '==== docker.io\n[host."http://mirror:5000"]')
+DAEMON_OF_A_CLIENT = r"""
+[ -e "$STATE/up" ] || { echo "Cannot connect to the Docker daemon" >&2; echo " []"; exit 0; }
+case $* in
+  *DriverStatus*) echo "29.0.0 [[driver-type $(cat "$STATE/up")]]" ;;
+  *Mirrors*) grep -o 'http:[^"]*' "$STATE/etc/docker/daemon.json" ;;
+esac
+"""
+
+
+@pytest.fixture
+def client(host: MadeUpHost) -> MadeUpHost:
+    """A client that `up` on it says runs, with which store. Some of Docker's programs fail without an error."""
+    host.program("docker", DAEMON_OF_A_CLIENT)
+    host.program(
+        "systemctl",
+        """
+        case $1 in
+          is-active) [ -e "$STATE/up" ] ;;
+          reload) [ ! -e "$STATE/no-reload" ] ;;
+          show) printf 'ActiveState=active\\nUnitFileState=enabled\\n' ;;
+        esac
+        """,
+    )
+    host.program("curl", "exit 7")
+    host.program("pgrep", "exit 1")
+    (host.root / "etc/docker").mkdir(parents=True)
+    return host
+
+
+@pytest.mark.parametrize(
+    ("store", "there"), [("io.containerd.snapshotter.v1", True), ("overlay2", False)]
+)
+def test_a_client_whose_docker_is_stopped_keeps_what_its_store_needs(
+    client: MadeUpHost, store: str, there: bool
+) -> None:
+    hosts_toml = client.root / "etc/docker/certs.d/docker.io/hosts.toml"
+    (client.root / "up").write_text(store)
+    client.run("mirror_client.sh", "mirror-client", "abc", "apply", *CLIENT)
+    assert hosts_toml.exists() is there
+
+    (client.root / "up").unlink()
+    client.run("mirror_client.sh", "mirror-client", "abd", "apply", *CLIENT)
+
+    assert hosts_toml.exists() is there
+
+
+def test_a_client_whose_docker_has_never_answered_is_left_alone(client: MadeUpHost) -> None:
+    failed = client.run("mirror_client.sh", "mirror-client", "abc", "apply", *CLIENT, check=False)
+    assert "Docker does not answer on this client" in failed
+    assert list((client.root / "etc/docker").iterdir()) == []
