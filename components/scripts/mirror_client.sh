@@ -187,22 +187,25 @@ case $action in
   restore)
     mirrors=$hub_urls
     if [ -e "$MANAGED" ]; then mirrors=$(cat "$MANAGED"); fi
-    note_edits
-    if [ -e "$DAEMON_JSON" ] && command -v docker >/dev/null; then
-      # The running daemon forgets a mirror only by a list without it, not by a missing list.
-      # shellcheck disable=SC2086
-      edit remove --keep-list $mirrors
-      reload
-      # shellcheck disable=SC2086
-      until_live absent $mirrors
-    fi
-    if [ "$(head -n 1 "$KNOWN")" = edited ]; then
-      # Their edits stay, ours go.
-      # shellcheck disable=SC2086
-      [ ! -e "$DAEMON_JSON" ] || edit remove $mirrors
-      forget "$DAEMON_JSON"
-    else
-      put_back "$DAEMON_JSON"
+    # Without a record all was put back already, by a destroy that broke off after it.
+    if is_remembered "$DAEMON_JSON"; then
+      note_edits
+      if [ -e "$DAEMON_JSON" ] && command -v docker >/dev/null; then
+        # The running daemon forgets a mirror only by a list without it, not by a missing list.
+        # shellcheck disable=SC2086
+        edit remove --keep-list $mirrors
+        reload
+        # shellcheck disable=SC2086
+        until_live absent $mirrors
+      fi
+      if [ "$(head -n 1 "$KNOWN")" = edited ]; then
+        # Their edits stay, ours go.
+        # shellcheck disable=SC2086
+        [ ! -e "$DAEMON_JSON" ] || edit remove $mirrors
+        forget "$DAEMON_JSON"
+      else
+        put_back "$DAEMON_JSON"
+      fi
     fi
     # Somebody may have had the same mirror before us.
     reload

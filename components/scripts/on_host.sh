@@ -89,11 +89,13 @@ record_of() { # path
   printf '%s/%s' "$BEFORE" "$(printf '%s' "$1" | sed 's/%/%25/g; s,/,%2F,g')"
 }
 
+is_remembered() { [ -e "$(record_of "$1")" ] || [ -e "$(record_of "$1").absent" ]; } # path
+
 # Keeps what stood at a path before the first change, with mode, owner and time.
 remember() { # path
   local record dir
+  ! is_remembered "$1" || return 0
   record=$(record_of "$1")
-  [ ! -e "$record" ] && [ ! -e "$record.absent" ] || return 0
   install -d -m 0700 "$BEFORE"
   if [ -e "$1" ]; then
     cp -a "$1" "$record.new"

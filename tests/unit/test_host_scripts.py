@@ -176,7 +176,7 @@ def client(host: MadeUpHost) -> MadeUpHost:
         """
         case $1 in
           is-active) [ -e "$STATE/up" ] ;;
-          reload) [ ! -e "$STATE/no-reload" ] ;;
+          reload) [ ! -e "$STATE/only-with-mirrors" ] || grep -q registry-mirrors "$STATE/etc/docker/daemon.json" ;;
           show) printf 'ActiveState=active\\nUnitFileState=enabled\\n' ;;
         esac
         """,
@@ -208,3 +208,20 @@ def test_a_client_whose_docker_has_never_answered_is_left_alone(client: MadeUpHo
     failed = client.run("mirror_client.sh", "mirror-client", "abc", "apply", *CLIENT, check=False)
     assert "Docker does not answer on this client" in failed
     assert list((client.root / "etc/docker").iterdir()) == []
+
+
+def test_a_destroy_that_broke_off_once_all_was_put_back_changes_nothing_when_it_runs_again(
+    client: MadeUpHost,
+) -> None:
+    daemon_json = client.root / "etc/docker/daemon.json"
+    daemon_json.write_text('{"debug": true}\n')
+    (client.root / "up").write_text("overlay2")
+    client.run("mirror_client.sh", "mirror-client", "abc", "apply", *CLIENT)
+    (client.root / "only-with-mirrors").touch()
+    client.run("mirror_client.sh", "mirror-client", "-", "restore", *CLIENT, check=False)
+    assert list((client.records / "undo").iterdir()), "it broke off"
+    (client.root / "only-with-mirrors").unlink()
+
+    client.run("mirror_client.sh", "mirror-client", "-", "restore", *CLIENT)
+
+    assert daemon_json.read_text() == '{"debug": true}\n'
