@@ -422,7 +422,7 @@ def _limit(takeovers: Sequence[_Takeover]) -> str | None:
     room: list[int] = []
     for name in {one.host.name for one in takeovers}:
         data = [one.data for one in takeovers if one.host.name == name and one.data is not None]
-        if any(found.used is None for found in data):
+        if any(found.used is None or (found.repositories and not found.used) for found in data):
             return None
         used = sum(found.used or 0 for found in data)
         most = max(most, used)

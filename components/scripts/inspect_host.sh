@@ -107,6 +107,8 @@ one_registry() { # id
     [ -d "$source" ] || continue
     section data "$name" "$source" "$root"
     fact kind "$kind"
+    # Where it is a link, what it points to is looked at.
+    source=$(readlink -m "$source")
     fact owner "$(stat -c %u:%g "$source")"
     fact repositories "$(find "$source/docker/registry/v2/repositories" -type d -name _manifests 2>/dev/null | wc -l)"
     fact used_kib "$(timeout "$DU_SECONDS" du -sk "$source" 2>/dev/null | cut -f 1)"

@@ -4,7 +4,8 @@
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
 
-action=$1 configuration=$2 data=$3 keep=$4 shown=$5
+# Where the directory is a link, what it points to is given to the cache's user, and back.
+action=$1 configuration=$2 data=$(readlink -m "$3") keep=$4 shown=$5
 REGISTRY_USER=1000:1000
 OWNER=$RECORDS/owner-of-$STEP
 # Tells a cache's own directory, also one that an earlier destroy kept, from one that others made.

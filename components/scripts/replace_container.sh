@@ -6,7 +6,7 @@
 # shellcheck source=on_host.sh
 . "${0%/*}/on_host.sh"
 
-action=$1 other=$2 ours=$3 data=$4 url=$5 seconds=$6
+action=$1 other=$2 ours=$3 data=$(readlink -m "$4") url=$5 seconds=$6
 # A line: id, restart policy, whether it ran (true or false), its user (- for the image's).
 REPLACED=$RECORDS/replaced-$STEP
 # registry_directory.sh wrote whose the data was before.

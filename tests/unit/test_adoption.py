@@ -504,6 +504,24 @@ def test_the_stack_keeps_address_scheme_port_and_data(project: Path) -> None:
     assert settings.cache.limit == "10GiB"
 
 
+@pytest.mark.parametrize(
+    ("used", "repositories", "limit"),
+    [
+        (0, 0, "10GiB"),
+        (100 * 2**30, 3, "150GiB"),
+        (None, 3, None),
+        # Not what is there: a limit by it would have the collector take most of it.
+        (0, 3, None),
+    ],
+)
+def test_a_limit_is_proposed_by_what_is_there_alone(
+    used: int | None, repositories: int, limit: str | None
+) -> None:
+    data = dataclasses.replace(SIMPLE.data[0], used=used, repositories=repositories)
+    sections = proposed(host_with(changed(data=[data])), WEB).sections
+    assert sections.get("cache", {}).get("limit") == limit
+
+
 def test_the_recorded_hosts_make_a_stack_that_loads(project: Path) -> None:
     keys = {"hostKey": ED25519_KEY}
     base = {

@@ -47,6 +47,14 @@ elif words[0] == "start":
 """
 
 
+ABOUT = (
+    '{"id":"id","name":"/registry","image":"registry:2","args":null,"path":"","user":"","running":true,'
+    '"restart":"always","auto_remove":false,"network":"bridge","ports":null,"exposed":null,"mounts":null,'
+    '"read_only":false,"privileged":false,"cap_drop":null,"log":"json-file","log_limit":null,"compose":null,'
+    '"swarm":null,"ours":null}'
+)
+
+
 @dataclass(frozen=True)
 class MadeUpHost:
     """The scripts in a directory of their own, and programs that are found before the system's."""
@@ -153,6 +161,52 @@ def test_a_docker_that_is_stopped_is_not_started_by_a_look(
     found = looked_at(host, active=active)
     assert (host.root / "asked").exists() is asked
     assert said in "\n".join(report.found([Inspected("web-1", "203.0.113.21", found)]))
+
+
+def test_a_data_directory_that_is_a_link_is_measured_where_it_points_to(host: MadeUpHost) -> None:
+    real, link = host.root / "large disk", host.root / "data"
+    (real / "docker/registry/v2/repositories/library/nginx/_manifests").mkdir(parents=True)
+    (real / "docker/blob").write_bytes(b"x" * 2**20)
+    (real / "others").mkdir()
+    link.symlink_to(real)
+    host.program(
+        "docker",
+        f"""
+        case $* in
+          'ps -aq --no-trunc') echo id ;;
+          *'{{{{.Config.Image}}}} '*) echo registry:2 ;;
+          *'{{{{json .Id}}}}'*) echo '{ABOUT}' ;;
+          *'{{{{.Name}}}}'*) echo /registry ;;
+          *'range .Mounts'*) echo bind {link} /var/lib/registry ;;
+        esac
+        """,
+    )
+    (data,) = looked_at(host, active="docker").registries[0].data
+    assert (data.directory, data.repositories, data.beside) == (str(link), 1, ["others"])
+    assert data.used is not None
+    assert data.used >= 2**20
+
+
+# --- a cache's directory
+
+
+def test_a_data_directory_that_is_a_link_is_given_and_given_back_where_it_points_to(
+    host: MadeUpHost,
+) -> None:
+    real, link = host.root / "large", host.root / "data"
+    real.mkdir()
+    link.symlink_to(real)
+    host.program("docker", "")
+    arguments = (str(host.root / "config.yml"), str(link), "no", "shown")
+    owner = f"{os.getuid()}:{os.getgid()}"
+
+    host.run("registry_directory.sh", "configuration-x", "abc", "apply", *arguments)
+    host.run("registry_directory.sh", "configuration-x", "-", "restore", *arguments)
+
+    given = [line for line in (host.root / "chowned").read_text().splitlines() if "config.yml" not in line]
+    assert given == [f"-R 1000:1000 {real}", f"-R {owner} {real}"]
+    assert real.is_dir()
+    assert link.is_symlink()
 
 
 # --- a client's Docker
