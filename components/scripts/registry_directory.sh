@@ -54,7 +54,10 @@ case $action in
       remember "$data"
     elif [ ! -e "$(record_of "$data").absent" ] && [ ! -e "$MADE_BY_US" ]; then
       ours=no
-      [ -e "$OWNER" ] || stat -c %u:%g "$data" >"$OWNER"
+      if [ ! -e "$OWNER" ]; then
+        stat -c %u:%g "$data" >"$OWNER.new"
+        mv -f "$OWNER.new" "$OWNER"
+      fi
     fi
     mkdir -p "$data"
     [ "$ours" = no ] || touch "$MADE_BY_US"
@@ -77,8 +80,8 @@ case $action in
     put_back "$configuration"
     if [ -e "$OWNER" ]; then
       chown -R "$(cat "$OWNER")" "$data"
-      rm -f "$OWNER"
-    elif [ "$keep" = no ]; then
+    # One that others made has no owner on record where the step was killed before it noted one.
+    elif [ "$keep" = no ] && { [ -e "$(record_of "$data").absent" ] || [ -e "$MADE_BY_US" ]; }; then
       rm -rf "${data:?}"
       put_back "$data"
     else
@@ -86,6 +89,7 @@ case $action in
     fi
     rm -f "$DIRECTORY"
     forget_undo
+    rm -f "$OWNER"
     if [ -d "$data" ]; then echo "$data: kept"; else echo "$data: removed"; fi
     ;;
 esac

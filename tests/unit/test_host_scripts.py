@@ -209,6 +209,20 @@ def test_a_data_directory_that_is_a_link_is_given_and_given_back_where_it_points
     assert link.is_symlink()
 
 
+def test_a_directory_of_somebodys_outlives_a_destroy_after_a_step_that_was_killed(host: MadeUpHost) -> None:
+    data = host.root / "data"
+    data.mkdir()
+    (data / "theirs").touch()
+    host.program("docker", "")
+    arguments = (str(host.root / "config.yml"), str(data), "no", "shown")
+    host.run("registry_directory.sh", "configuration-x", "abc", "apply", *arguments)
+    (host.records / "owner-of-configuration-x").unlink()
+
+    host.run("registry_directory.sh", "configuration-x", "-", "restore", *arguments)
+
+    assert (data / "theirs").exists()
+
+
 # --- a client's Docker
 
 CLIENT = ("http://mirror:5000", "", '==== docker.io\n[host."http://mirror:5000"]')
