@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from components.adoption.facts import Firewall, Published, Registry
 
 _PORTS = "[0-9]+(?:[:-][0-9]+)?"
-_LOOPBACK = ("127.", "::1", "localhost")
 # Tables that iptables-nft keeps: nft shows them too.
 _OF_IPTABLES = re.compile(r"^(ip|ip6) (filter|nat|raw|mangle|security)$")
 
@@ -32,7 +31,7 @@ class Exposure:
 
 def of(registry: Registry, way: Published, firewall: Firewall) -> Exposure:
     """Judge one way in."""
-    if way.address.startswith(_LOOPBACK):
+    if not way.from_outside:
         return Exposure(open=False, limited_by=f"it listens on {way.address} only")
     if registry.network == "host":
         return _in_the_hosts_network(way, firewall)

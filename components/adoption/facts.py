@@ -42,6 +42,11 @@ class Published:
     port: int
     inner: int
 
+    @property
+    def from_outside(self) -> bool:
+        """Whether other hosts reach it."""
+        return not self.address.startswith(("127.", "::1", "localhost"))
+
 
 @dataclass(frozen=True)
 class Data:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from components.adoption import findings, trust
-from components.adoption.facts import HUB_HOSTS, Data, Registry
+from components.adoption.facts import DEFAULT_PORT, HUB_HOSTS, Data, Registry
 from components.adoption.findings import Inspected
 
 DEFAULT_DIRECTORY = "/data/docker_registry"
@@ -100,7 +101,7 @@ def _candidates(
                 staying.append((host, cache))
                 continue
             data = next((found for found in cache.data if found.mounted_at == cache.root_directory), None)
-            yield _Takeover(host, cache, registry_of(cache, hosts), cache.ways_in[0].port, data)
+            yield _Takeover(host, cache, registry_of(cache, hosts), _port(cache, hosts), data)
 
 
 def _unfit(host: Inspected, cache: Registry, clients_of: Sequence[str]) -> str:
@@ -110,7 +111,7 @@ def _unfit(host: Inspected, cache: Registry, clients_of: Sequence[str]) -> str:
         return "cannot be stopped and started again (see above)"
     if not cache.ways_in:
         return "is reached at no port of the host"
-    if cache.ways_in[0].address.startswith(("127.", "::1")):
+    if not any(way.from_outside for way in cache.ways_in):
         return f"is reached from the host itself only ({cache.ways_in[0].address})"
     return ""
 
@@ -122,14 +123,27 @@ def registry_of(cache: Registry, hosts: Sequence[Inspected]) -> str:
     if place in HUB_HOSTS:
         return "docker.io"
     # A mirror of Docker Hub as upstream: clients have the cache among their mirrors, which are for the Hub.
-    used = any(
-        found is not None and found[1] is cache
-        for host in hosts
-        if host.facts.client
-        for url in findings.mirrors_of(host.facts.client)
-        for found in [findings.target(url, host.facts.client, hosts)]
-    )
+    used = any(_mirrors_at([cache], hosts))
     return "docker.io" if used and place not in OTHER_REGISTRIES else place
+
+
+def _mirrors_at(caches: Sequence[Registry], hosts: Sequence[Inspected]) -> Iterator[SplitResult]:
+    """The mirrors of all Dockers seen that lead to one of these caches, as often as they are there."""
+    for host in hosts:
+        client = host.facts.client
+        if client is None:
+            continue
+        for url in findings.mirrors_of(client):
+            found = findings.target(url, client, hosts)
+            if found is not None and any(found[1] is cache for cache in caches):
+                yield urlsplit(url)
+
+
+def _port(cache: Registry, hosts: Sequence[Inspected]) -> int:
+    """Of a cache's ports the one that most mirrors are at; where none is at any, the usual one."""
+    known = Counter(url.port or {"http": 80}.get(url.scheme, 443) for url in _mirrors_at([cache], hosts))
+    ports = [way.port for way in cache.ways_in if way.from_outside]
+    return max(ports, key=lambda port: (known[port], port == DEFAULT_PORT))
 
 
 def _consistent(
@@ -217,6 +231,11 @@ def _upstreams(
             given.append(entry)
             by_registry[one.registry] = entry
         entry["port"] = one.port
+        notes += [
+            f"{one.cache.name} on {one.host.name} is at port {port} too, which nobody answers at after the"
+            f" takeover: have those that use it use {one.port}."
+            for port in sorted({way.port for way in one.cache.ways_in} - {one.port})
+        ]
         upstream = (one.cache.upstream or "").replace("//***@", "//")
         if upstream != _default_address(one.registry):
             entry.setdefault("url", upstream)
@@ -276,15 +295,7 @@ def _mirrors(
 
 def _common_name(own: Sequence[_Takeover], hosts: Sequence[Inspected]) -> str | None:
     """The name that clients have for a mirror, where it is not its address and all use the same."""
-    names: set[str] = set()
-    for host in hosts:
-        client = host.facts.client
-        if client is None:
-            continue
-        for url in findings.mirrors_of(client):
-            found = findings.target(url, client, hosts)
-            if found is not None and any(found[1] is one.cache for one in own):
-                names.add(urlsplit(url).hostname or "")
+    names = {url.hostname or "" for url in _mirrors_at([one.cache for one in own], hosts)}
     names -= {"localhost", "127.0.0.1", "::1"}
     addresses = {one.host.address for one in own}
     only = names.pop() if len(names) == 1 else None

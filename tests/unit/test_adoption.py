@@ -522,6 +522,46 @@ def test_a_limit_is_proposed_by_what_is_there_alone(
     assert sections.get("cache", {}).get("limit") == limit
 
 
+HUB_5001 = host_with(
+    client=dataclasses.replace(DOCKER, live=["http://203.0.113.10:5001"]),
+    name="web-1",
+    address="203.0.113.21",
+)
+
+
+@pytest.mark.parametrize(
+    ("ways", "client", "port", "gone"),
+    [
+        (["0.0.0.0 5000", ":: 5000"], WEB, 5000, []),
+        (["127.0.0.1 5000", "203.0.113.10 5000"], WEB, 5000, []),
+        (["0.0.0.0 5001", "0.0.0.0 5000"], WEB, 5000, ["5001"]),
+        (["0.0.0.0 5000", "0.0.0.0 5001"], HUB_5001, 5001, ["5000"]),
+        # Nobody seen here uses either.
+        (["0.0.0.0 5002", "0.0.0.0 5000"], HUB_5001, 5000, ["5002"]),
+        (["0.0.0.0 5003", "0.0.0.0 5002"], HUB_5001, 5003, ["5002"]),
+        # What only the host itself reaches is no port for clients.
+        (["127.0.0.1 5001", "0.0.0.0 5000"], HUB_5001, 5000, ["5001"]),
+    ],
+)
+def test_of_several_ports_the_one_that_clients_know_stays_and_the_others_are_named(
+    ways: Sequence[str], client: Inspected, port: int, gone: Sequence[str]
+) -> None:
+    published = [Published(way.split()[0], int(way.split()[1]), 5000) for way in ways]
+    found = proposed(host_with(changed(published=published)), client)
+    assert [entry["port"] for entry in found.sections["upstreams"]] == [port]
+    named = [note.partition(",")[0] for note in found.reasons["upstreams"] if "takeover" in note]
+    assert named == [f"registry-cache on mirror-1 is at port {other} too" for other in gone]
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"), [("127.0.0.1", "from the host itself only (127.0.0.1)"), (None, "at no port")]
+)
+def test_a_cache_that_no_client_reaches_is_left_out(address: str | None, reason: str) -> None:
+    published = [Published(address, 5000, 5000)] if address else []
+    found = proposed(host_with(changed(published=published)), WEB)
+    assert reason in " ".join(found.left_out)
+
+
 def test_the_recorded_hosts_make_a_stack_that_loads(project: Path) -> None:
     keys = {"hostKey": ED25519_KEY}
     base = {
