@@ -197,6 +197,8 @@ class HostFacts:
     """What serves as registry without being a container of Docker's."""
     docker_stopped: bool = False
     """A Docker that is stopped is not looked at: asking would start it."""
+    docker_networks: Sequence[str] = ()
+    """Those of Docker's own bridges, which its containers pull from."""
 
 
 def parse(answer: str) -> HostFacts:
@@ -227,6 +229,7 @@ def parse(answer: str) -> HostFacts:
         registries=[_registry(section, by_kind) for section in by_kind.get("container", [])],
         client=_client(by_kind) if "docker" in by_kind else None,
         other_registries=others,
+        docker_networks=lines("docker-networks"),
         docker_stopped=host.get("docker_stopped") == "yes",
     )
 

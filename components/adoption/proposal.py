@@ -311,7 +311,9 @@ def _networks(
     """The networks on the mirrors' own links that clients are in, and each further client by its address."""
     given = [str(network) for network in dict(base.get("access", {})).get("networks", [])]
     links = [ipaddress.ip_interface(text).network for one in takeovers for text in one.host.facts.networks]
-    pulled = {address for one in takeovers for address in one.cache.pulls}
+    pulled = {
+        address for one in takeovers for address in one.cache.pulls if not _on_a_bridge(address, one.host)
+    }
     wanted = {host.address for host in hosts} | pulled
     chosen: dict[str, None] = dict.fromkeys(given)
     outside: list[str] = []
@@ -321,9 +323,6 @@ def _networks(
         except ValueError:
             continue
         if address.is_loopback or any(address in ipaddress.ip_network(network) for network in chosen):
-            continue
-        # Pulls of the mirror's own containers come from its bridges.
-        if text in pulled and address in ipaddress.ip_network("172.16.0.0/12") and not _on(address, links):
             continue
         link = next((network for network in links if address in network), None)
         chosen[str(link) if link else f"{address}/{address.max_prefixlen}"] = None
@@ -338,8 +337,15 @@ def _networks(
     return list(chosen)
 
 
-def _on(address: Any, links: Sequence[Any]) -> bool:
-    return any(address in link for link in links)
+def _on_a_bridge(address: str, host: Inspected) -> bool:
+    """Whether it is one of the host's own containers."""
+    try:
+        return any(
+            ipaddress.ip_address(address) in ipaddress.ip_network(network)
+            for network in host.facts.docker_networks
+        )
+    except ValueError:
+        return False
 
 
 def _tls(

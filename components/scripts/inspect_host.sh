@@ -191,6 +191,9 @@ the_client() {
 the_host
 the_firewall
 if docker_may_be_asked && docker version >/dev/null 2>&1; then
+  section docker-networks
+  docker network ls -q --filter driver=bridge |
+    xargs -r docker network inspect -f '{{range .IPAM.Config}}{{println .Subnet}}{{end}}' | grep . | quoted
   for id in $(registries); do one_registry "$id"; done
   the_client
 fi

@@ -675,9 +675,20 @@ def test_a_name_that_all_clients_use_becomes_the_mirrors(project: Path) -> None:
 
 
 def test_whoever_pulled_lately_is_let_in(project: Path) -> None:
-    cache = changed(pulls={"203.0.113.77": 3, "198.51.100.4": 1, "172.17.0.1": 9, "2001:db8::9": 1})
-    settings = loaded(project, proposed(host_with(cache), WEB))
-    assert set(settings.access.networks) == {"203.0.113.0/24", "198.51.100.4/32", "2001:db8::9/128"}
+    pulls = {"203.0.113.77": 3, "198.51.100.4": 1, "172.17.0.1": 9, "2001:db8::9": 1, "172.20.5.31": 4}
+    here = host_with(changed(pulls=pulls))
+    here = dataclasses.replace(
+        here, facts=dataclasses.replace(here.facts, docker_networks=["172.17.0.0/16", "fd00:17::/64"])
+    )
+    found = proposed(here, WEB)
+    assert set(loaded(project, found).access.networks) == {
+        *("203.0.113.0/24", "198.51.100.4/32", "2001:db8::9/128"),
+        # One of a routed network, though many a bridge of Docker's is in that range.
+        "172.20.5.31/32",
+    }
+    notes = " ".join(found.reasons["access"])
+    assert "4 addresses pulled" in notes, "those of the mirror's own containers are not counted"
+    assert "172.20.5.31" in notes.partition("Not on the mirrors' own networks:")[2]
 
 
 def test_caches_that_begin_empty_get_a_place_beside_the_data_in_place(project: Path) -> None:

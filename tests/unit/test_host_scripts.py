@@ -1,4 +1,4 @@
-"""What the scripts do on a host where things are not as usual, with made-up programs in the place of the host's."""
+"""What the scripts do on hosts where things are not as usual: programs of the tests' own play the host's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ if words[:3] == ["container", "inspect", "-f"]:
         ".Config.User": "",
     }
     text = re.sub(r"\{\{with .*?\{\{end\}\}", "", text)
-    text = re.sub(r'\{\{index .Config.Labels "(.*?)"\}\}', lambda m: "other" if "replaces" in m[1] else "", text)
+    labels = {"registry-cache.replaces": "other"}
+    text = re.sub(r'\{\{index .Config.Labels "(.*?)"\}\}', lambda m: labels.get(m[1], ""), text)
     text = re.sub(r'\{\{or (\S+) "(.*?)"\}\}', lambda m: about[m[1]] or m[2], text)
     print(re.sub(r"\{\{(\S+)\}\}", lambda m: about[m[1]], text))
 elif words[0] == "update":
@@ -53,6 +54,18 @@ ABOUT = (
     '"read_only":false,"privileged":false,"cap_drop":null,"log":"json-file","log_limit":null,"compose":null,'
     '"swarm":null,"ours":null}'
 )
+
+DOCKER_OF_A_REGISTRY = f"""
+case $* in
+  'ps -aq --no-trunc') echo id ;;
+  'network ls -q --filter driver=bridge') printf 'bridge\nmine\n' ;;
+  'network inspect '*' bridge mine') printf '172.17.0.0/16\nfd00:17::/64\n\n' ;;
+  *'{{{{.Config.Image}}}} '*) echo registry:2 ;;
+  *'{{{{json .Id}}}}'*) echo '{ABOUT}' ;;
+  *'{{{{.Name}}}}'*) echo /registry ;;
+  *'range .Mounts'*) echo bind "$STATE/data" /var/lib/registry ;;
+esac
+"""
 
 
 @dataclass(frozen=True)
@@ -169,22 +182,17 @@ def test_a_data_directory_that_is_a_link_is_measured_where_it_points_to(host: Ma
     (real / "docker/blob").write_bytes(b"x" * 2**20)
     (real / "others").mkdir()
     link.symlink_to(real)
-    host.program(
-        "docker",
-        f"""
-        case $* in
-          'ps -aq --no-trunc') echo id ;;
-          *'{{{{.Config.Image}}}} '*) echo registry:2 ;;
-          *'{{{{json .Id}}}}'*) echo '{ABOUT}' ;;
-          *'{{{{.Name}}}}'*) echo /registry ;;
-          *'range .Mounts'*) echo bind {link} /var/lib/registry ;;
-        esac
-        """,
-    )
+    host.program("docker", DOCKER_OF_A_REGISTRY)
     (data,) = looked_at(host, active="docker").registries[0].data
     assert (data.directory, data.repositories, data.beside) == (str(link), 1, ["others"])
     assert data.used is not None
     assert data.used >= 2**20
+
+
+def test_the_networks_of_dockers_bridges_are_told(host: MadeUpHost) -> None:
+    host.program("docker", DOCKER_OF_A_REGISTRY)
+    found = looked_at(host, active="docker").docker_networks
+    assert found == ["172.17.0.0/16", "fd00:17::/64"]
 
 
 # --- a cache's directory
@@ -226,6 +234,7 @@ def test_a_directory_of_somebodys_outlives_a_destroy_after_a_step_that_was_kille
 # --- a client's Docker
 
 CLIENT = ("http://mirror:5000", "", '==== docker.io\n[host."http://mirror:5000"]')
+# Some versions of Docker's program do not fail where no Docker answers.
 DAEMON_OF_A_CLIENT = r"""
 [ -e "$STATE/up" ] || { echo "Cannot connect to the Docker daemon" >&2; echo " []"; exit 0; }
 case $* in
@@ -237,14 +246,16 @@ esac
 
 @pytest.fixture
 def client(host: MadeUpHost) -> MadeUpHost:
-    """A client that `up` on it says runs, with which store. Some of Docker's programs fail without an error."""
+    """A client. In its file `up` stands the store of its Docker, which is stopped where there is none."""
     host.program("docker", DAEMON_OF_A_CLIENT)
     host.program(
         "systemctl",
         """
         case $1 in
           is-active) [ -e "$STATE/up" ] ;;
-          reload) [ ! -e "$STATE/only-with-mirrors" ] || grep -q registry-mirrors "$STATE/etc/docker/daemon.json" ;;
+          reload)
+            [ ! -e "$STATE/only-with-mirrors" ] || grep -q registry-mirrors "$STATE/etc/docker/daemon.json"
+            ;;
           show) printf 'ActiveState=active\\nUnitFileState=enabled\\n' ;;
         esac
         """,
@@ -255,9 +266,7 @@ def client(host: MadeUpHost) -> MadeUpHost:
     return host
 
 
-@pytest.mark.parametrize(
-    ("store", "there"), [("io.containerd.snapshotter.v1", True), ("overlay2", False)]
-)
+@pytest.mark.parametrize(("store", "there"), [("io.containerd.snapshotter.v1", True), ("overlay2", False)])
 def test_a_client_whose_docker_is_stopped_keeps_what_its_store_needs(
     client: MadeUpHost, store: str, there: bool
 ) -> None:
