@@ -13,11 +13,11 @@ differs() { # step kind name was is
   local text
   text=$STAMPS/$1.texts/$2.$(encoded "$3")
   [ -e "$text" ] && [ "$5" != gone ] || return 0
-  # A container that somebody made may have secrets in these.
+  # A container that somebody made may have secrets in these. A carriage return would end the line for who reads it.
   diff -U0 "$text" <(text_of "$2" "$3") | case $2 in
     settings) sed -E 's/^([+-](environment|entrypoint|command|labels|health check|log)) .*/\1 …/' ;;
     *) cat ;;
-  esac | sed -n "3,\${/^[+-]/s/^/line$TAB/p}" | head -n 60
+  esac | sed -n "3,\${/^[+-]/s/^/line$TAB/p}" | tr '\r' ' ' | head -n 60
 }
 
 # What is wrong with our mirrors in daemon.json, if anything. A file that nobody touched is not read again.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 import pulumi
 import pytest
 
+from components import observation
+from components.host import script_text
 from components.lib.drift import Difference, Stamp
 from components.lib.remote import HostFailed, Remote, Unreachable
 from tests.unit.recording_engine import RecordingEngine, run_program
@@ -157,3 +161,31 @@ def test_all_steps_run_again_on_a_host_that_was_made_anew(run: Run) -> None:
     engine = run({**UNTOUCHED, "web-1": {}})
     assert engine.generations["web-1"] == "scripts+1 mirror-client+1"
     assert engine.generations["mirror-1"] == STEPS["mirror-1"]
+
+
+def test_a_line_with_a_carriage_return_in_it_does_not_blind_the_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, stamps_of_host = tmp_path / "rules", tmp_path / "stamps"
+    texts = stamps_of_host / "firewall.texts"
+    texts.mkdir(parents=True)
+    (texts / f"file.{str(file).replace('/', '%2F')}").write_text("was\n")
+    file.write_bytes(b"one\rword\n")
+
+    def here(name: str) -> str:
+        return script_text(name).replace("/var/lib/registry-cache", str(tmp_path))
+
+    monkeypatch.setattr(observation, "script_text", here)
+    digest = hashlib.sha256(here("facts.sh").encode()).hexdigest()
+    (stamps_of_host / "firewall").write_text(f"mark\t2\t-\nfacts\t{digest}\t-\nfile\t{file}\t600 0:0 0\n")
+    ssh = tmp_path / "bin/ssh"
+    ssh.parent.mkdir()
+    ssh.write_text('#!/bin/sh\nfor line; do :; done\nexec sh -c "$line"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+
+    found = observation.look_at([Remote("web-1", "web-1", [], sudo=False)])["web-1"]
+
+    assert not isinstance(found, HostFailed), found
+    (difference,) = found["firewall"].differences
+    assert difference.lines == ("-was", "+one word")
