@@ -10,6 +10,8 @@
 #   configured our mirrors in daemon.json      mirrors    those of the running Docker
 # A fact that cannot be told now (Docker does not run: its unit says so) has no value.
 TAB=$'\t'
+# A step and a look may come by logins of other languages, and what they sort and are told must be the same.
+export LC_ALL=C
 declare -A FOUND=() ABOUT=()
 PRESENT=()
 

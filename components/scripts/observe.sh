@@ -3,7 +3,6 @@
 # after facts.sh and a line FACTS=…, by components/observation.py, which reads what it prints (components/lib/drift.py).
 # shellcheck source=facts.sh
 PATH=$PATH:/usr/sbin:/sbin
-LC_ALL=C
 RECORDS=/var/lib/registry-cache
 STAMPS=$RECORDS/stamps
 declare -A MARKS=() FACTS_OF=()
