@@ -146,14 +146,25 @@ open_in_iptables() { # iptables|ip6tables network port
   "$1" -w -C $rule 2>/dev/null || "$1" -w -I $rule
 }
 
+# Those that we may have opened something in: another one may have become the default since.
+opened_zones() {
+  local file
+  for file in "$WROTE"-*.xml "$(zone_file)"; do
+    file=${file#"$WROTE-"}
+    [ ! -e "$ZONES/${file##*/}" ] || basename "$file" .xml
+  done | sort -u
+}
+
 close_in_firewalld() { # network port
-  local rule
+  local rule zone
   command -v firewall-cmd >/dev/null || return 0
   rule=$(rich_rule "$1" "$2")
-  before_edit "$(zone_file)"
-  permanently --remove-rich-rule="$rule" || true
-  firewall-cmd -q --remove-rich-rule="$rule" || true
-  after_edit "$(zone_file)"
+  while read -r zone; do
+    before_edit "$ZONES/$zone.xml"
+    permanently --zone="$zone" --remove-rich-rule="$rule" || true
+    firewall-cmd -q --zone="$zone" --remove-rich-rule="$rule" || true
+    after_edit "$ZONES/$zone.xml"
+  done < <(opened_zones)
 }
 
 close_in_iptables() { # iptables|ip6tables network port

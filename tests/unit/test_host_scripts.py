@@ -86,12 +86,12 @@ class MadeUpHost:
         file.chmod(0o755)
 
     def run(self, script: str, *arguments: str, stdin: str = "", check: bool = True) -> str:
-        """What a script prints on both ways, with the host's /etc/docker and the like below ``root``."""
+        """What a script prints on both ways, with what it has below /etc/ below ``root``."""
         place = self.records / "scripts"
         place.mkdir(parents=True, exist_ok=True)
         for file in (*SCRIPTS.glob("*.sh"), DAEMON_JSON):
             text = file.read_text()
-            for directory in ("/etc/docker", "/etc/firewalld"):
+            for directory in ("/etc/docker", "/etc/firewalld", "/etc/registry-cache", "/etc/systemd"):
                 text = text.replace(directory, f"{self.root}{directory}")
             (place / file.name).write_text(text)
         environment = {
@@ -229,6 +229,54 @@ def test_a_directory_of_somebodys_outlives_a_destroy_after_a_step_that_was_kille
     host.run("registry_directory.sh", "configuration-x", "-", "restore", *arguments)
 
     assert (data / "theirs").exists()
+
+
+# --- openings in firewalld
+
+# A zone's rules are lines of its file, and of one of the running firewall; its file is made by the first.
+FIREWALLD = r"""
+zone=$(sed -n 's/^DefaultZone=//p' "$STATE/etc/firewalld/firewalld.conf") place=$STATE/running ending=
+for word; do
+  case $word in
+    --permanent) place=$STATE/etc/firewalld/zones ending=.xml ;;
+    --zone=*) zone=${word#*=} ;;
+    --*-rich-rule=*) action=${word%%-rich-rule=*} rule=${word#*-rich-rule=} ;;
+    --state) exit ;;
+  esac
+done
+mkdir -p "$place"
+case $action in
+  --query) grep -qxF "$rule" "$place/$zone$ending" ;;
+  --add) echo "$rule" >>"$place/$zone$ending" ;;
+  --remove) ! grep -qxF "$rule" "$place/$zone$ending" || sed -i "\\,^$rule\$,d" "$place/$zone$ending" ;;
+esac 2>/dev/null
+"""
+
+
+@pytest.mark.parametrize("edited", ["", "<service name='http'/>\n"])
+def test_what_was_opened_is_closed_in_its_zone_when_another_is_the_default_one(
+    host: MadeUpHost, edited: str
+) -> None:
+    zones = host.root / "etc/firewalld/zones"
+    zones.mkdir(parents=True)
+    configuration, public = zones.parent / "firewalld.conf", zones / "public.xml"
+    configuration.write_text("DefaultZone=public\n")
+    public.write_text("<zone/>\n")
+    host.program("firewall-cmd", FIREWALLD)
+    for name in ("nft", "systemctl", "docker"):
+        host.program(name, "")
+    arguments = ("443", "fd00::/64=443")
+    host.run("firewall.sh", "firewall", "abc", "apply", *arguments)
+    assert "fd00::/64" in public.read_text()
+    configuration.write_text("DefaultZone=internal\n")
+    public.write_text(public.read_text() + edited)
+
+    host.run("firewall.sh", "firewall", "-", "restore", *arguments)
+
+    assert public.read_text() == "<zone/>\n" + edited
+    assert (host.root / "running/public").read_text() == ""
+    assert list((host.records / "before").iterdir()) == []
+    assert [file.name for file in zones.iterdir()] == ["public.xml"]
 
 
 # --- a client's Docker
