@@ -79,6 +79,9 @@ class Guide:
     tls: str = ""
     """`` for plain http, ``plain`` for a certificate as in most guides, ``san`` for one that Docker takes."""
 
+    disk: str = ""
+    """Where the data is, if `data` is a link to it."""
+
     @property
     def scheme(self) -> str:
         return "https" if self.tls else "http"
@@ -87,7 +90,7 @@ class Guide:
 GUIDES = {
     "firewalld, http": Guide("client-3", "registry-cache", "/data/docker_registry", FIREWALLD),
     "firewalld, https": Guide("client-3", "registry", "/data/registry", FIREWALLD, tls="san"),
-    "iptables, http": Guide("client-2", "registry", "/data/registry", IPTABLES),
+    "iptables, http": Guide("client-2", "registry", "/data/registry", IPTABLES, disk="/srv/large/registry"),
     "iptables, https without SAN": Guide(
         "client-2", "registry-mirror", "/data/docker_registry", IPTABLES, tls="plain"
     ),
@@ -118,6 +121,8 @@ class ByHand:
             self.mirror.run(CERTIFICATE.format(address=address) + extra)
             run += RUN_TLS
         self.mirror.run(guide.firewall)
+        if guide.disk:
+            self.mirror.run(f"mkdir -p /data {guide.disk} && ln -s {guide.disk} {guide.data}")
         self.mirror.run(f"mkdir -p {guide.data} && {run} registry:2")
         told: dict[str, list[str]] = {"registry-mirrors": [self.url]}
         if guide.tls == "san":
@@ -294,6 +299,7 @@ def test_a_mirror_made_by_hand_is_taken_over_and_given_back(
     assert live_mirrors(client) == [by_hand.url], "the address is as before, and there once"
     assert client.read("/etc/docker/daemon.json") == by_hand.daemon_json
     by_hand.assert_serves_from_its_data()
+    mirror.run("systemctl start registry-cache-collect-now")
     if guide.tls == "san":
         assert by_hand.served_certificate() == mirror.read("/certs/domain.crt").decode().split()
     stage.project.preview("--expect-no-changes")
@@ -307,7 +313,7 @@ def test_a_mirror_made_by_hand_is_taken_over_and_given_back(
     assert again["State"]["Running"]
     assert again["HostConfig"]["RestartPolicy"]["Name"] == "always"
     assert mirror.run("docker ps -a --format '{{.Names}}'").stdout.split() == [guide.container]
-    assert mirror.run(f"stat -c %u:%g {guide.data} {guide.data}/docker").stdout.split() == ["0:0", "0:0"]
+    assert mirror.run(f"stat -Lc %u:%g {guide.data} {guide.data}/docker").stdout.split() == ["0:0", "0:0"]
     assert client.read("/etc/docker/daemon.json") == by_hand.daemon_json
     assert live_mirrors(client) == [by_hand.url]
     by_hand.assert_serves_from_its_data()
