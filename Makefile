@@ -32,8 +32,9 @@ adopt: setup ## look at mirrors made by hand: what is wrong, and the stack that 
 		$(if $(KNOWN_HOSTS),--known-hosts "$(KNOWN_HOSTS)") $(if $(SSH_KEY),--key "$(SSH_KEY)") \
 		$(if $(AGENT),--agent) $(if $(OUT),--out "$(OUT)")
 
+# By the variable, not by `pulumi stack select`: a `make up` of another stack meanwhile selects that one.
 shell: setup ## a shell in which pulumi up, preview --diff, refresh and destroy work
-	@toolchain/run "$${SHELL:-/bin/bash}"
+	@PULUMI_STACK="$(STACK)" toolchain/run "$${SHELL:-/bin/bash}"
 
 status: setup ## how mirrors and clients stand (JSON=1, HTML=page.html, HOURS=24)
 	@toolchain/run python -m components.status $(STACK) $(if $(JSON),--json) $(if $(HTML),--html "$(HTML)") \

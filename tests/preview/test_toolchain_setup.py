@@ -141,6 +141,33 @@ def test_a_pulumi_on_path_is_taken_as_it_is(machine_with_pulumi: Machine) -> Non
     assert where == str(machine.home / "programs" / "pulumi")
 
 
+def test_make_shell_is_in_its_own_stack_whichever_was_selected_last(machine_with_pulumi: Machine) -> None:
+    machine = machine_with_pulumi
+    clone = machine.home / "clone"
+    shutil.copyfile(ROOT / "Makefile", clone / "Makefile")
+    (clone / "Pulumi.yaml").write_text("name: several\nruntime: python\n")
+
+    def shell(stack: str, typed: str) -> tuple[int, str]:
+        done = subprocess.run(
+            ["make", "-s", "shell", f"STACK={stack}"],
+            cwd=clone,
+            env={**machine.environment, "SHELL": "/bin/sh", "PULUMI_CONFIG_PASSPHRASE": "staging and prod"},
+            input=f"{typed}\n",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    for stack in ("prod", "staging"):
+        code, said = shell(stack, f"pulumi stack init {stack}")
+        assert code == 0, said
+    assert shell("prod", "pulumi stack --show-name")[1].splitlines()[-1] == "prod"
+    assert shell("staging", "pulumi stack --show-name")[1].splitlines()[-1] == "staging"
+    code, said = shell("dev", "pulumi --non-interactive preview")
+    assert code != 0 and "no stack selected" in said, "a stack that is not there is not another one"
+
+
 def test_set_up_inside_a_run_comes_to_the_same(machine_with_pulumi: Machine) -> None:
     machine = machine_with_pulumi
     inside, _ = machine.run("run", str(machine.home / "clone" / "toolchain" / "setup"))
