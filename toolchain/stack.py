@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ class Stack:
         half_made = half_made_containers(self._deployment())
         if not self.is_dev:
             removals = [shlex.join(container.removal) for container in half_made]
-            commands = "\n".join(f"    {one}" for one in [*removals, f"toolchain/run {' '.join(clear)}"])
+            commands = "\n".join(f"    {one}" for one in [*removals, self._typed(clear)])
             say(
                 "what they made, if anything, is not in the state. When you have looked, this clears them:\n"
                 f"{commands}"
@@ -169,7 +170,7 @@ class Stack:
                 remedy = (
                     "Clear it, then run this again" if gone else "Wait until it is done. If it never will be"
                 )
-                raise CannotGoOn(f"{locked}\n  {remedy}:\n    toolchain/run {' '.join(cancel)}")
+                raise CannotGoOn(f"{locked}\n  {remedy}:\n    {self._typed(cancel)}")
             if gone:
                 say(f"{locked}\n  clearing it: {' '.join(cancel)}")
                 self._must(*cancel)
@@ -178,6 +179,10 @@ class Stack:
                 say(f"{locked}\n  waiting until it is done")
                 told = True
             time.sleep(0.5)
+
+    def _typed(self, command: Sequence[str]) -> str:
+        """A command as a person types it; STACK is what keeps the lab's passphrase out of it."""
+        return f"STACK={self.name} toolchain/run {shlex.join(command)}"
 
     def _unasked(self) -> tuple[str, ...]:
         if self.is_dev:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ after = pulumi.ResourceOptions(depends_on=[first])
 local.Command("slow", create="touch started; exec sleep {seconds}", opts=after)
 """
 SECONDS = 60
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -89,13 +91,39 @@ def test_a_killed_up_of_dev_is_cleared_and_the_next_one_completes(
     project.up("--stack", "dev")
 
 
-def test_a_killed_up_of_another_stack_is_left_alone_and_the_command_is_told(
-    project: Project, start: Callable[[str], subprocess.Popen[bytes]]
+def test_a_killed_up_of_another_stack_is_left_alone_and_the_commands_that_are_told_clear_it(
+    project: Project, start: Callable[[str], subprocess.Popen[bytes]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     kill(start("test"))
-    with pytest.raises(CannotGoOn, match="pulumi cancel --yes --stack test"):
-        Stack(project.directory, "test").clear_leftovers()
+    stack = Stack(project.directory, "test")
+    with pytest.raises(CannotGoOn) as locked:
+        stack.clear_leftovers()
     assert lock_files(project.environment, "test-project", "test"), "the lock is the user's to clear"
+
+    typed(project, str(locked.value).splitlines()[-1])
+
+    assert not lock_files(project.environment, "test-project", "test")
+    stack.clear_leftovers()
+    typed(project, f"{capfd.readouterr().err.splitlines()[-1]} --yes --skip-preview")
+    assert stack.pending_operations() == []
+
+
+def typed(project: Project, command: str) -> None:
+    """Runs a command that was told, as somebody does in a new terminal in the project's folder."""
+    run = project.directory / "toolchain" / "run"
+    run.parent.mkdir(exist_ok=True)
+    run.write_text(f'#!/bin/sh\nexec {ROOT}/toolchain/run "$@"\n')
+    run.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=project.directory,
+        env=project.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
 
 
 def test_a_running_up_is_seen_as_running_and_its_lock_stays(
