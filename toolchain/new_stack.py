@@ -124,7 +124,7 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class Flags:
-    """What a script hands over in place of answers: keys are right by fingerprint or known_hosts file."""
+    """What a script hands over in place of answers: keys are right by fingerprint, else by known hosts."""
 
     fingerprints: Mapping[str, str]
     known_hosts: KnownHosts
@@ -140,7 +140,7 @@ class Flags:
                 f" {names[0] or names[1]}=SHA256:…, from `ssh-keygen -lf` on the host, or --known-hosts FILE."
                 f" It shows:\n" + "\n".join(f"    {_shown(key)}" for key in keys)
             )
-        right = [key for key in keys if ssh_keys.fingerprint(key) in given or key == known]
+        right = [key for key in keys if (ssh_keys.fingerprint(key) in given if given else key == known)]
         return right[0] if right else None
 
     def goes_on(self, failures: Sequence[str]) -> bool:
@@ -342,6 +342,19 @@ def _drafted(options: argparse.Namespace) -> Draft:
     return {**draft, "cache": {"limit": options.limit}} if options.limit else draft
 
 
+def _fingerprints(pairs: Sequence[str], draft: Draft) -> dict[str, str]:
+    """The fingerprints by host. One of no host is a slip, and would leave its host to known_hosts."""
+    hosts = [*draft["mirrors"], *draft["clients"], draft["ssh"].get("jumpHost", {})]
+    named = {host[key] for host in hosts for key in ("name", "address") if key in host}
+    found: dict[str, str] = {}
+    for pair in pairs:
+        host, mark, digest = pair.rpartition("=SHA256:")
+        if host not in named:
+            raise CannotGoOn(f"--fingerprint {pair} is for none of the hosts; write HOST=SHA256:…")
+        found[host] = f"{mark[1:]}{digest}"
+    return found
+
+
 def main(arguments: Sequence[str], root: Path) -> int:
     """The command line of `make new-stack`."""
     options = _parser().parse_args(arguments)
@@ -357,9 +370,8 @@ def main(arguments: Sequence[str], root: Path) -> int:
             raise CannotGoOn(f"this runs with the passphrase of another stack: make new-stack NAME={name}")
         if by_flags:
             known = Path(options.known_hosts).expanduser().read_text() if options.known_hosts else ""
-            pairs = [pair.rpartition("=SHA256:") for pair in options.fingerprint]
-            fingerprints = {host: f"SHA256:{digest}" for host, _, digest in pairs}
-            make(name, _drafted(options), root, Flags(fingerprints, KnownHosts(known)))
+            draft = _drafted(options)
+            make(name, draft, root, Flags(_fingerprints(options.fingerprint, draft), KnownHosts(known)))
         else:
             dialogue = Dialogue(console)
             make(name, dialogue.draft(), root, dialogue)

@@ -45,6 +45,12 @@ def place(server: LoopbackSshd) -> str:
     return f"{getpass.getuser()}@127.0.0.1:{server.port}"
 
 
+def known_hosts(folder: Path, *servers: LoopbackSshd) -> Path:
+    file = folder / "known_hosts"
+    file.write_text("".join(f"[127.0.0.1]:{server.port} {server.host_key}\n" for server in servers))
+    return file
+
+
 def fingerprint(server: LoopbackSshd) -> str:
     """As ssh-keygen shows it on the host itself."""
     shown = subprocess.run(
@@ -161,23 +167,43 @@ def test_a_host_key_that_the_person_does_not_know_ends_it(
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "in_file", "said"),
     [
-        ([], "nothing says which host key of mirror-1 (127.0.0.1) is right"),
-        (["--fingerprint", "mirror-1=SHA256:AAAA"], "mirror-1 (127.0.0.1) shows another host key than it"),
+        ([], False, "nothing says which host key of mirror-1 (127.0.0.1) is right"),
+        (["mirror-1=SHA256:AAAA"], False, "mirror-1 (127.0.0.1) shows another host key than it"),
+        (["mirror-1=SHA256:AAAA"], True, "mirror-1 (127.0.0.1) shows another host key than it"),
     ],
 )
 def test_a_script_without_the_right_fingerprint_writes_nothing(
     project: Project,
     pair: tuple[LoopbackSshd, LoopbackSshd],
+    tmp_path: Path,
     given: list[str],
+    in_file: bool,
     said: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    given = [word for pair in given for word in ("--fingerprint", pair)]
+    if in_file:
+        given += ["--known-hosts", str(known_hosts(tmp_path, *pair))]
     assert new_stack.main([*flags(*pair), *given], project.directory) != 0
     seen = capfd.readouterr().err
     assert said in seen
     assert fingerprint(pair[0]) in seen, "so that it can be compared"
+    assert not stack_file(project).exists()
+
+
+@pytest.mark.parametrize("given", ["mirror-l=SHA256:AAAA", "mirror-1=sha256:AAAA"])
+def test_a_fingerprint_of_no_host_is_not_passed_over(
+    project: Project,
+    pair: tuple[LoopbackSshd, LoopbackSshd],
+    tmp_path: Path,
+    given: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [*flags(*pair), "--known-hosts", str(known_hosts(tmp_path, *pair))]
+    assert new_stack.main([*arguments, "--fingerprint", given], project.directory) != 0
+    assert f"--fingerprint {given} " in capfd.readouterr().err
     assert not stack_file(project).exists()
 
 
@@ -187,8 +213,7 @@ def test_a_known_hosts_file_says_which_keys_are_right_and_a_login_that_fails_end
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    known = tmp_path / "known_hosts"
-    known.write_text("".join(f"[127.0.0.1]:{server.port} {server.host_key}\n" for server in pair))
+    known = known_hosts(tmp_path, *pair)
     (pair[1].directory / "authorized_keys").write_text("")
     arguments = [*flags(*pair), "--known-hosts", str(known)]
     assert new_stack.main(arguments, project.directory) != 0
@@ -206,8 +231,7 @@ def test_hosts_behind_a_jump_host_are_asked_from_there(
 ) -> None:
     jump = start_sshd()
     (jump.directory / "authorized_keys").write_text((pair[0].directory / "authorized_keys").read_text())
-    known = tmp_path / "known_hosts"
-    known.write_text("".join(f"[127.0.0.1]:{server.port} {server.host_key}\n" for server in (*pair, jump)))
+    known = known_hosts(tmp_path, *pair, jump)
     arguments = [*flags(*pair), "--known-hosts", str(known), "--jump", place(jump)]
     assert new_stack.main(arguments, project.directory) == 0
     assert settings(project)["ssh"]["jumpHost"]["hostKey"] == " ".join(jump.host_key.split()[:2])

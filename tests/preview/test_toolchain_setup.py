@@ -165,7 +165,8 @@ def test_make_shell_is_in_its_own_stack_whichever_was_selected_last(machine_with
     assert shell("prod", "pulumi stack --show-name")[1].splitlines()[-1] == "prod"
     assert shell("staging", "pulumi stack --show-name")[1].splitlines()[-1] == "staging"
     code, said = shell("dev", "pulumi --non-interactive preview")
-    assert code != 0 and "no stack selected" in said, "a stack that is not there is not another one"
+    assert code != 0
+    assert "no stack selected" in said, "a stack that is not there is not another one"
 
 
 def test_set_up_inside_a_run_comes_to_the_same(machine_with_pulumi: Machine) -> None:
