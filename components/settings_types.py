@@ -24,7 +24,7 @@ _HUB_NAMES = {
     "registry.hub.docker.com",
     "docker.com",
 }
-_SHARED_DIRECTORIES = frozenset(
+SHARED_DIRECTORIES = frozenset(
     {"", "bin", "boot", "data", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root"}
     | {"run", "sbin", "srv", "sys", "tmp", "usr", "var", "var/cache", "var/lib", "var/log", "var/tmp"}
     | {"var/lib/docker", "var/lib/containerd"}
@@ -234,7 +234,7 @@ def _data_directory(value: str) -> str:
         raise refuse(
             f"is {show(value)}", "use letters, digits and . _ - only: Docker reads the rest as its own signs"
         )
-    if path[1:] in _SHARED_DIRECTORIES or path[1:].startswith(_SYSTEM_DIRECTORIES + _DOCKERS_DIRECTORIES):
+    if path[1:] in SHARED_DIRECTORIES or path[1:].startswith(_SYSTEM_DIRECTORIES + _DOCKERS_DIRECTORIES):
         raise refuse(
             f"is {show(value)}, which others use too", "give the cache one of its own: /data/docker_registry"
         )

@@ -23,9 +23,10 @@ def circumstances_of_this_stack() -> Circumstances:
         settings = configuration.load(Path(__file__).resolve().parent.parent)
     except pulumi.RunError:
         return Circumstances(pulumi.get_stack(), Tls().valid_days)
-    return Circumstances(pulumi.get_stack(), settings.tls.valid_days, _passwords(settings))
+    return Circumstances(pulumi.get_stack(), settings.tls.valid_days, passwords_of(settings))
 
 
-def _passwords(settings: Settings) -> tuple[str, ...]:
-    secrets = (upstream.password.get_secret_value() for upstream in settings.upstreams if upstream.password)
+def passwords_of(settings: Settings) -> tuple[str, ...]:
+    """The upstreams' passwords, as the program reads them, that may be looked for in texts."""
+    secrets = (upstream.read_password() or "" for upstream in settings.upstreams)
     return tuple(secret for secret in secrets if len(secret) >= SHORTEST_PASSWORD)

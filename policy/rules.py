@@ -6,12 +6,14 @@ preview cannot know yet is judged by the `up`, where it is known, before the res
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import yaml
 
+from components.settings_types import SHARED_DIRECTORIES
 from policy import reach, ssh_verification
 from policy.resource import Case, Resource, is_unknown, open_texts, revealed, structured
 
@@ -22,16 +24,23 @@ CA_YEARS = 10
 HOURS_A_DAY = 24
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----")
-_LOGIN_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s@]+@")
+# A slash may be the password's or begin the path, before which a port stands. Without a colon, what stands
+# before the @ of an ssh:// is a user's name, of an https:// a token.
+_LOGIN_IN_URL = re.compile(
+    r"""[a-z][a-z0-9+.-]*://[^/\s:@"'\[]*:([^/\s@"']+|(?!\d+/)[^\s@"'$]+)@|https?://[^/\s:@"'?#$]+@""",
+    re.IGNORECASE,
+)
 _SECRET_NAMES = frozenset(
     {"password", "privatekey", "privatekeypassword", "privatekeypem", "caprivatekeypem", "keymaterial"}
     | {"privatekeyopenssh", "privatekeypempkcs8", "secret", "token"}
 )
 _SECRET_VARIABLE = re.compile(
-    r"^[A-Z0-9_]*(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY)[A-Z0-9_]*=.", re.IGNORECASE
+    r"[A-Z0-9_]*(PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_KEY)[A-Z0-9_]*", re.IGNORECASE
 )
 _DIGEST = re.compile(r"(^|@)sha256:[0-9a-f]{64}$")
 _LOOPBACK = ("127.0.0.1", "::1")
+_HOSTS_NAMESPACES = ("networkMode", "pidMode", "ipcMode", "usernsMode", "cgroupnsMode")
+_HOSTS_OWN = ("dev/", "proc/", "run/", "sys/", "var/lib/docker/", "var/lib/containerd/")
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,8 @@ def secrets(case: Case) -> Iterator[str]:
                 " it. Wrap the value in pulumi.Output.secret(…)."
             )
     for entry in revealed(case.resource.inputs.get("envs") or []):
-        if _SECRET_VARIABLE.match(str(entry)):
-            variable = str(entry).partition("=")[0]
+        variable, _, value = str(entry).partition("=")
+        if value and _SECRET_VARIABLE.fullmatch(variable):
             yield (
                 f"{name}: the environment variable {variable} holds a secret, which `docker inspect` shows to"
                 " everyone on the host. Put it into a file of mode 0400 and mount that."
@@ -105,7 +114,8 @@ def secrets(case: Case) -> Iterator[str]:
 def _secret_in(path: tuple[str, ...], text: str, passwords: tuple[str, ...]) -> str | None:
     if _PRIVATE_KEY.search(text):
         return "a private key"
-    if text and path[-1].replace("_", "").lower() in _SECRET_NAMES:
+    in_environment = path[-2:-1] == ("environment",) and _SECRET_VARIABLE.fullmatch(path[-1])
+    if text and (in_environment or path[-1].replace("_", "").lower() in _SECRET_NAMES):
         return "a password or key"
     if _LOGIN_IN_URL.search(text):
         return "a URL with a password"
@@ -240,22 +250,23 @@ def hardening(case: Case) -> Iterator[str]:
     drops = [str(one).upper().removeprefix("CAP_") for one in get("capabilities", "drops") or ()]
     options = {str(option).replace("=", ":").removesuffix(":true") for option in get("securityOpts") or ()}
     user = str(get("user") or "").partition(":")[0]
-    shared = [key for key in ("networkMode", "pidMode", "ipcMode", "usernsMode") if get(key) == "host"]
-    mounts = [str(volume.get("hostPath") or "") for volume in get("volumes") or ()]
+    shared = [key for key in _HOSTS_NAMESPACES if get(key) == "host"]
+    sources = [str(volume.get("hostPath") or "") for volume in get("volumes") or ()]
+    sources += [str(mount.get("source") or "") for mount in get("mounts") or ()]
+    mounts = [source for source in sources if _is_hosts_own(source)]
     wrong = {
         'runs as root: set user="1000:1000"': user in ("", "root") or user.strip("0") == "",
         "may write to its own files: set read_only=True": get("readOnly") is not True,
         'keeps capabilities: drop "ALL" and add none': drops != ["ALL"] or bool(get("capabilities", "adds")),
         'may gain rights: add security_opts=["no-new-privileges:true"]': "no-new-privileges" not in options,
         "runs without confinement: take out the unconfined security options": any(
-            option.endswith(":unconfined") for option in options
+            option.endswith(":unconfined") or option == "label:disable" for option in options
         ),
         "is privileged: take privileged out": bool(get("privileged")),
         f"shares the host's namespaces: take out {', '.join(shared)}": bool(shared),
         "says no network: set network_mode": not get("networkMode"),
-        "mounts the host's root or Docker's socket: mount what it needs alone": any(
-            path == "/" or path.endswith("docker.sock") for path in mounts
-        ),
+        "has devices of the host: take devices out": bool(get("devices")),
+        f"mounts {' and '.join(mounts)} of the host: mount what it needs alone": bool(mounts),
         'does not start again by itself: set restart="always"': get("restart")
         not in ("always", "unless-stopped"),
         'has a log without an end: set log_opts={"max-size": …}': not get("logOpts", "max-size"),
@@ -265,6 +276,15 @@ def hardening(case: Case) -> Iterator[str]:
         ),
     }
     yield from (f"{case.resource.name}: {problem}." for problem, is_so in wrong.items() if is_so)
+
+
+def _is_hosts_own(path: str) -> bool:
+    """Whether a mount of this path gives more of the host than a container's own files."""
+    inside = posixpath.normpath(f"/{path.lstrip('/')}")[1:]
+    inside = re.sub(r"^var/run(?=/|$)", "run", inside)
+    return path.startswith("/") and (
+        inside in SHARED_DIRECTORIES or inside.startswith(_HOSTS_OWN) or inside.endswith("docker.sock")
+    )
 
 
 RULES = (

@@ -13,10 +13,11 @@ from components.lib import access_rules, registry_config, ssh_options
 from components.lib.registry_config import CacheSettings
 from components.lib.ssh_options import Endpoint, Login
 from policy import reach
+from policy.circumstances import passwords_of
 from policy.resource import SECRET, SIGNATURE, Case, Circumstances, Resource
 from policy.rules import CONTAINER, DOCKER_PROVIDER, REMOTE_IMAGE, RULES
 from tests.unit.recording_engine import RecordingEngine, run_program
-from tests.unit.settings_sample import ECDSA_KEY, ED25519_KEY, make_home
+from tests.unit.settings_sample import ECDSA_KEY, ED25519_KEY, load, make_home
 
 REMOTE, LOCAL = "command:remote:Command", "command:local:Command"
 REQUEST, SIGNED = "tls:index/certRequest:CertRequest", "tls:index/locallySignedCert:LocallySignedCert"
@@ -239,7 +240,24 @@ PLAIN: dict[str, tuple[Resource, str]] = {
     ),
     "a login of registry 2": (remote(LOGINS["registry 2"]), "stdin holds a login at an upstream"),
     "a login of registry 3": (remote(LOGINS["registry 3"]), "stdin holds a login at an upstream"),
-    "a URL": (remote(f"https://me:{WORD}@example.org/"), "stdin holds a URL with a password"),
+    **{
+        f"the URL {url}": (remote(f"curl {url}"), "stdin holds a URL with a password")
+        for url in (
+            f"https://me:{WORD}@example.org/",
+            f"HTTPS://me:{WORD}@example.org/",
+            f"https://:{WORD}@example.org/",
+            f"https://{WORD}@example.org/",
+            f"https://me:a/{WORD}@example.org/",
+        )
+    },
+    "a Command's environment": (
+        local("deploy", environment={"DB_PASSWORD": WORD}),
+        "environment.DB_PASSWORD holds a password or key",
+    ),
+    "a token in a Command's environment": (
+        remote(create="deploy", environment={"PATH": "/bin", "ghcr_token": WORD}),
+        "environment.ghcr_token holds a password or key",
+    ),
     "the configuration's": (
         remote(create="echo hidden-word"),
         "create holds a password of the configuration",
@@ -259,6 +277,22 @@ def test_a_plain_secret_is_told_and_not_shown(resource: Resource, said: str) -> 
     assert "AAAA" not in found
 
 
+def test_the_configurations_passwords_are_known_wherever_they_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_home(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "password").write_text("kept-in-a-file\n")
+    (tmp_path / "password").chmod(0o600)
+    upstreams = [
+        {"registry": "docker.io", "username": "reader", "password": PASSWORD},
+        {"registry": "ghcr.io", "port": 5001, "username": "reader", "passwordFile": "password"},
+        {"registry": "quay.io", "port": 5002, "username": "reader", "password": "short"},
+        {"registry": "registry.k8s.io", "port": 5003},
+    ]
+    assert passwords_of(load(tmp_path, {"upstreams": upstreams})) == (PASSWORD, "kept-in-a-file")
+
+
 @pytest.mark.parametrize("login", LOGINS.values(), ids=LOGINS)
 def test_a_secret_in_its_envelope_passes(login: str) -> None:
     for value in (f"{KEY}\nAAAA", login, f"https://me:{WORD}@example.org/"):
@@ -266,6 +300,25 @@ def test_a_secret_in_its_envelope_passes(login: str) -> None:
             problems("secrets", remote(secret(value)), (), Circumstances("test", 365, ("hidden-word",))) == []
         )
     assert problems("secrets", Resource(REQUEST, "r", {"privateKeyPem": UNKNOWN})) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ssh://root@203.0.113.10:22",
+        f"https://203.0.113.10:5001/library/nginx@{DIGEST}",
+        f"https://[2001:db8::10]:5001/library/nginx@{DIGEST}",
+        'curl "https://$host:$port/v2/$name@$digest"',
+        '{"url": "https://example.org", "mail": "me@example.org"}',
+    ],
+)
+def test_an_at_sign_is_no_password_yet(text: str) -> None:
+    assert problems("secrets", remote(f"run {text}")) == []
+
+
+def test_an_environment_with_secrets_in_their_envelopes_passes() -> None:
+    for value in (secret(WORD), UNKNOWN, ""):
+        assert problems("secrets", local("deploy", environment={"DB_PASSWORD": value})) == []
 
 
 def test_a_cache_without_a_login_has_nothing_secret() -> None:
@@ -412,7 +465,12 @@ HARDENED: dict[str, Any] = {
     "restart": "always",
     "networkMode": "bridge",
     "logOpts": {"max-size": "10m"},
-    "volumes": [{"hostPath": "/data/docker_registry/docker.io", "containerPath": "/var/lib/registry"}],
+    "volumes": [
+        {"hostPath": "/data/docker_registry/docker.io", "containerPath": "/var/lib/registry"},
+        {"hostPath": "/etc/registry-cache/docker.io.yml", "containerPath": "/etc/registry.yml"},
+        {"volumeName": "named", "containerPath": "/var/named"},
+    ],
+    "mounts": [{"type": "tmpfs", "target": "/tmp"}],
     "ports": [{"internal": 5000, "external": 443, "ip": "0.0.0.0"}],
 }
 
@@ -433,8 +491,25 @@ HARDENED: dict[str, Any] = {
         ({"privileged": True}, "is privileged"),
         ({"networkMode": "host"}, "shares the host's namespaces: take out networkMode"),
         ({"networkMode": None}, "says no network"),
-        ({"volumes": [{"hostPath": "/var/run/docker.sock"}]}, "mounts the host's root or Docker's socket"),
-        ({"volumes": [{"hostPath": "/"}]}, "mounts the host's root or Docker's socket"),
+        ({"securityOpts": ["no-new-privileges", "label=disable"]}, "runs without confinement"),
+        ({"cgroupnsMode": "host"}, "shares the host's namespaces: take out cgroupnsMode"),
+        ({"devices": [{"hostPath": "/dev/sda"}]}, "has devices of the host"),
+        *(
+            ({"volumes": [{"hostPath": path}]}, f"mounts {path} of the host")
+            for path in (
+                "/var/run/docker.sock",
+                "/srv/docker.sock",
+                "/",
+                "//",
+                "/etc/",
+                "/var/./run",
+                "/proc/1",
+            )
+        ),
+        *(
+            ({"mounts": [{"type": "bind", "source": path, "target": "/t"}]}, f"mounts {path} of the host")
+            for path in ("/var/run/docker.sock", "/")
+        ),
         ({"restart": "no"}, "does not start again by itself"),
         ({"logOpts": None}, "has a log without an end"),
         ({"ports": [{"internal": 5001, "external": 5001}]}, "publishes the registry's debug port"),
