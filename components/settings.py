@@ -198,7 +198,8 @@ class Access(Section):
     """Who may reach the caches."""
 
     networks: tuple[Network, ...] = ()
-    """IPv4 and IPv6 networks of the clients; at least one."""
+    """IPv4 and IPv6 networks of the clients; at least one. More of the public internet in one piece than a /8
+    (IPv6: a /16) counts as everyone: a warning, and refused beside credentials or in a stack called prod."""
 
 
 class Tls(Section):

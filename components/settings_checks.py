@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.lib import durations, image_archive, image_reference, sizes, ssh_keys
+from components.lib import access_rules, durations, image_archive, image_reference, sizes, ssh_keys
 from components.lib.image_reference import ImageReference
 from components.lib.registry_config import container_of
 from components.settings_errors import KeyPath, Problem, render_path, show
@@ -15,7 +15,6 @@ from components.settings_errors import KeyPath, Problem, render_path, show
 if TYPE_CHECKING:
     from components.settings import Host, JumpHost, Mirror, Settings, Upstream
 
-EVERYONE = ("0.0.0.0/0", "::/0")
 SMALLEST_LIMIT = 100 * 2**20
 TTL_OF_REGISTRY_2 = 168 * 3600
 
@@ -183,7 +182,7 @@ def _credentials(settings: Settings, place: KeyPath, upstream: Upstream) -> Iter
     if upstream.password_file:
         password = (*place, "passwordFile")
         yield from _password_file(password, upstream.password_file, beside_password=bool(upstream.password))
-    if any(network in EVERYONE for network in settings.access.networks):
+    if access_rules.everyone_in(settings.access.networks):
         what = (
             "is given while access.networks lets everyone in: they could pull every private image it can read"
         )

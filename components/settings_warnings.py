@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from components.settings_checks import EVERYONE
+from components.lib import access_rules
 
 if TYPE_CHECKING:
     from components.settings import Client, Settings
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 def find_warnings(settings: Settings) -> Iterator[str]:
     """Yield each as a sentence or two that begins with the setting's path."""
-    for network in settings.access.networks:
-        if network in EVERYONE:
-            yield (
-                f"access.networks has {network}: everyone who can reach a mirror can use it, as an open"
-                " proxy. List the networks of your clients instead."
-            )
+    for network in access_rules.everyone_in(settings.access.networks):
+        yield (
+            f"access.networks has {network}: everyone who can reach a mirror can use it, as an open"
+            " proxy. List the networks of your clients instead."
+        )
+    for network in access_rules.everyone_in(settings.metrics.networks):
+        yield (
+            f"metrics.networks has {network}: everyone who can reach a mirror can read its metrics. List the"
+            " address of your Prometheus instead."
+        )
     if settings.tls.mode == "off":
         yield (
             "tls.mode is off: images travel unencrypted, and whoever sits between a client and its mirror can"

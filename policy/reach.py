@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from components.lib import access_rules
 
 _CHAIN = re.compile(r"^\s*chain (\w+) \{\n(.*?)^\s*\}", re.DOTALL | re.MULTILINE)
 _JUMP = re.compile(r"^\s*fib daddr type local tcp dport \{?([0-9, -]+)\}? jump (\w+)$", re.MULTILINE)
@@ -30,8 +31,8 @@ class Reach:
         return port in self.ports and not self.open_to(port)
 
     def open_to(self, port: int) -> list[str]:
-        """Those of a port's networks that are the whole world."""
-        return [network for network in self.ports.get(port, ()) if network in _EVERYONE]
+        """Those of a port's networks that are as good as the whole world."""
+        return access_rules.everyone_in(self.ports.get(port, ()))
 
 
 def read(ruleset: str) -> Reach | None:
@@ -59,7 +60,4 @@ def _networks(lines: Sequence[str]) -> list[str]:
             allowed += [part.strip() for part in accepted[1].split(",")]
         elif line.strip() and not _LOOPBACK.match(line):
             return list(_EVERYONE)
-    parsed = [ipaddress.ip_network(network) for network in allowed]
-    v4 = [network for network in parsed if isinstance(network, ipaddress.IPv4Network)]
-    v6 = [network for network in parsed if isinstance(network, ipaddress.IPv6Network)]
-    return [str(n) for n in (*ipaddress.collapse_addresses(v4), *ipaddress.collapse_addresses(v6))]
+    return allowed

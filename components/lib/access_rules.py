@@ -6,6 +6,26 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_LARGEST = {4: 2**24, 6: 2**112}
+"""How many public addresses one network may have and not be everyone's: a /8 or, for IPv6, a /16."""
+_PRIVATE = [ipaddress.ip_network(network) for network in ("10.0.0.0/8", "fc00::/7", "fe80::/10")]
+"""The private networks that are as large as that."""
+
+
+def everyone_in(networks: Sequence[str]) -> list[str]:
+    """Those of the CIDRs, put together, that let in so much of the public internet that it is everyone.
+
+    Two halves of it do what the whole does, and one half, or all the addresses given out, hardly less.
+    """
+    every = [*_collapsed(networks, 4), *_collapsed(networks, 6)]
+    return [str(network) for network in every if _public_addresses(network) > _LARGEST[network.version]]
+
+
+def _public_addresses(network: _Network) -> int:
+    private = [other.num_addresses for other in _PRIVATE if network.overlaps(other)]
+    return network.num_addresses - min(network.num_addresses, sum(private))
+
 
 def ipv6_networks(networks: Sequence[str]) -> list[str]:
     """Those of the CIDRs that are IPv6, in their canonical form."""
@@ -85,7 +105,7 @@ def _chain(name: str, networks: Sequence[str]) -> list[str]:
     ]
 
 
-def _collapsed(networks: Sequence[str], version: int) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+def _collapsed(networks: Sequence[str], version: int) -> list[_Network]:
     # nft refuses a set whose intervals overlap.
     parsed = [ipaddress.ip_network(network) for network in networks]
     if version == 4:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 import pytest
 
 from components.lib import access_rules
@@ -53,6 +55,27 @@ def test_overlapping_networks_are_merged_since_nft_refuses_them(networks: list[s
 def test_the_same_networks_in_another_order_are_no_change() -> None:
     networks = ["10.0.0.0/8", "192.0.2.0/24", "fd00::/64"]
     assert access_rules.render([443], networks) == access_rules.render([443], networks[::-1])
+
+
+@pytest.mark.parametrize(
+    ("networks", "everyone"),
+    [
+        (["0.0.0.0/0"], ["0.0.0.0/0"]),
+        (["203.0.113.0/24", "::/0"], ["::/0"]),
+        (["128.0.0.0/1", "0.0.0.0/1"], ["0.0.0.0/0"]),
+        (["0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3"], ["0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3"]),
+        (["2000::/3"], ["2000::/3"]),
+        (["203.0.112.0/7"], ["202.0.0.0/7"]),
+        (["2001::/15"], ["2000::/15"]),
+        (["203.0.0.0/8", "2001::/16"], []),
+        (["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"], []),
+        (["10.0.0.0/8", "11.0.0.0/8"], []),
+        ([], []),
+    ],
+)
+def test_public_networks_of_a_continents_size_are_everyone(networks: list[str], everyone: list[str]) -> None:
+    plain = [str(ipaddress.ip_network(network, strict=False)) for network in networks]
+    assert access_rules.everyone_in(plain) == everyone
 
 
 # Metrics

@@ -368,6 +368,8 @@ def firewall(*networks: str, ports: Sequence[int] = (443,), host: str = "203.0.1
         ([firewall("0.0.0.0/0")], "everyone may reach it"),
         ([firewall("203.0.113.0/24", "::/0")], "everyone may reach it"),
         ([firewall("0.0.0.0/1", "128.0.0.0/1")], "everyone may reach it"),
+        ([firewall("0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/3")], "everyone may reach it"),
+        ([firewall("203.0.113.0/24", "2000::/3")], "everyone may reach it"),
         ([firewall("203.0.113.0/24"), firewall("0.0.0.0/0")], "everyone may reach it"),
     ],
 )
@@ -395,6 +397,8 @@ def test_a_mirror_open_to_the_world_is_told_in_production(stack: str) -> None:
     circumstances = Circumstances(stack)
     (said,) = problems("production-not-open", firewall("0.0.0.0/0"), (), circumstances)
     assert f"port 443 of 203.0.113.10 is open to 0.0.0.0/0, in the stack {stack}" in said
+    (said,) = problems("production-not-open", firewall("fd00::/8", "2000::/3"), (), circumstances)
+    assert "is open to 2000::/3, in" in said
     for before in ([], [firewall("203.0.113.0/24", ports=[444])]):
         (said,) = problems("production-not-open", published(443), before, circumstances)
         assert "publishes port 443 on 203.0.113.10, and no firewall step before it limits that port" in said

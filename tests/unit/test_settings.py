@@ -280,6 +280,9 @@ def test_an_included_file_that_cannot_be_used_is_told_with_the_place(
     [
         ("access: {networks: [0.0.0.0/0]}", "access.networks has 0.0.0.0/0: everyone"),
         ("access: {networks: [203.0.113.0/24, '::/0']}", "access.networks has ::/0: everyone"),
+        ("access: {networks: [128.0.0.0/1, 0.0.0.0/1]}", "access.networks has 0.0.0.0/0: everyone"),
+        ("access: {networks: [203.0.113.0/24, '2000::/3']}", "access.networks has 2000::/3: everyone"),
+        ("metrics: {networks: ['::/0']}", "metrics.networks has ::/0: everyone"),
         ("tls: {mode: off}", "tls.mode is off"),
         ("access: {networks: [198.51.100.0/24]}", "web-1 (203.0.113.21) is in none of access.networks"),
         (

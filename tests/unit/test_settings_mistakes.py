@@ -237,6 +237,11 @@ MISTAKES = [
         "limit access.networks",
     ),
     (
+        "{upstreams: [{registry: docker.io, username: u, password: p}], access: {networks: ['2000::/3']}}",
+        "upstreams[0].password",
+        "limit access.networks",
+    ),
+    (
         "upstreams: [{registry: docker.io, username: u, password: p, url: 'http://m.example'}]",
         "upstreams[0].password",
         "unencrypted",
