@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import yaml
@@ -28,18 +28,27 @@ def stacks_touched(root: Path, base: str, head: str = "HEAD") -> tuple[str, ...]
     stacks = stacks_of(there)
     # A file that is gone is still named by the stack that needs it.
     known = {*there, *changed}
-    named = {stack: files_named(_settings(root, head, stack), known) for stack in stacks}
+    named = {stack: _files_of_stack(root, head, stack, known) for stack in stacks}
     return touched(changed, stacks, named)
 
 
-def _settings(root: Path, revision: str, stack: str) -> object:
-    text = _git(root, "show", f"{revision}:Pulumi.{stack}.yaml")
+def _files_of_stack(root: Path, revision: str, stack: str, known: Collection[str]) -> frozenset[str]:
+    """What the stack names, in its own file, in what all stacks share, and in the file that it includes."""
+    contents = [_content(root, revision, file) for file in ("Pulumi.yaml", f"Pulumi.{stack}.yaml")]
+    settings = [content.get("config") for content in contents if isinstance(content, Mapping)]
+    keys = [item for config in settings if isinstance(config, Mapping) for item in config.items()]
+    included = files_named([value for key, value in keys if str(key).rpartition(":")[2] == "include"], known)
+    inside = [_content(root, revision, file) for file in included]
+    return files_named([*settings, *inside], known)
+
+
+def _content(root: Path, revision: str, file: str) -> object:
     try:
-        content: object = yaml.safe_load(text)
-    except yaml.YAMLError:
+        content: object = yaml.safe_load(_git(root, "show", f"{revision}:{file}"))
+    except (RuntimeError, UnicodeError, yaml.YAMLError):
         # Its preview will say so.
         return None
-    return content.get("config") if isinstance(content, Mapping) else None
+    return content
 
 
 def _names(listing: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ python -m ci.touched    all but the lab's, as a JSON list, in the order in which
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -48,7 +49,7 @@ def touched(
 def files_named(settings: object, there: Collection[str]) -> frozenset[str]:
     """The files among `there` that some text within a stack's settings names."""
     if isinstance(settings, str):
-        path = settings.removeprefix("./")
+        path = posixpath.normpath(settings)
         return frozenset({path} & set(there))
     if isinstance(settings, Mapping):
         return frozenset().union(*(files_named(value, there) for value in settings.values()))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ci.revisions import stacks_touched
 from ci.touched import files_named, stacks_of, touched
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,3 +69,48 @@ def test_a_stack_names_files_anywhere_in_its_settings() -> None:
     }
     there = {"hosts.yaml", "certificates/there.pem", "README.md"}
     assert files_named(settings, there) == {"hosts.yaml", "certificates/there.pem"}
+
+
+FOLLOWED = {
+    "Pulumi.yaml": "config: {tls: {type: object, default: {caFile: shared/ca.pem}}}",
+    "Pulumi.prod.yaml": "config: {'registry-cache:include': ./hosts/prod.yaml}",
+    "Pulumi.staging.yaml": "config: {'registry-cache:include': gone.yaml}",
+    "hosts/prod.yaml": "upstreams: [{registry: quay.io, caFile: certificates/quay.pem}]",
+    "shared/ca.pem": "a CA",
+    "certificates/quay.pem": "another",
+    "notes.txt": "nothing",
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "stacks"),
+    [
+        ("shared/ca.pem", ("staging", "prod")),
+        ("certificates/quay.pem", ("prod",)),
+        ("hosts/prod.yaml", ("prod",)),
+        ("notes.txt", ()),
+    ],
+)
+def test_what_shared_settings_and_an_included_file_name_touches_their_stacks(
+    changed: str, stacks: tuple[str, ...], tmp_path: Path
+) -> None:
+    def git(*arguments: str) -> None:
+        who = [
+            "-c",
+            "user.name=Example",
+            "-c",
+            "user.email=example@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        ]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True)
+
+    git("init", "--quiet")
+    for name, text in FOLLOWED.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    git("add", "--all")
+    git("commit", "--quiet", "--message", "base")
+    (tmp_path / changed).write_text(f"{FOLLOWED[changed]}\n# changed\n")
+    git("commit", "--quiet", "--all", "--message", "change")
+    assert stacks_touched(tmp_path, "HEAD~1") == stacks
