@@ -5,6 +5,8 @@ closed when all is as the stacks say. Inside `toolchain/run`:
 
     python -m ci.nightly look [--stack NAME …] --plans FILE    looks, without a token
     python -m ci.nightly tell --plans FILE                     keeps the issue, by GITHUB_TOKEN
+
+`tell` needs nothing but Python, so that it also tells of a set-up that failed.
 """
 
 from __future__ import annotations
@@ -16,12 +18,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from ci import engine
 from ci.comment import LIMIT, Origin, render
 from ci.github import BOT, GitHub, GitHubError
-from ci.plan import Plan, from_json, to_json
+from ci.plan import Message, NotAPlan, Plan, from_json, to_json
 from ci.post import github_of, page_of
 from ci.touched import stacks_of
 
@@ -38,12 +38,16 @@ _INTRODUCTION = (
 
 def look(root: Path, stack: str, environment: Mapping[str, str]) -> Plan:
     """What differs. A host that does not answer is a failure here: its silence must not pass for order."""
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix=f"Pulumi.{stack}.") as file:
-        yaml.safe_dump(_looking_everywhere(root / f"Pulumi.{stack}.yaml"), file)
-        file.flush()
-        print(f"== {stack}", flush=True)
-        found = engine.preview(root, stack, environment, "--expect-no-changes", "--config-file", file.name)
-    return found.plan
+    print(f"== {stack}", flush=True)
+    try:
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", prefix=f"Pulumi.{stack}.") as file:
+            file.write(_looking_everywhere(root / f"Pulumi.{stack}.yaml"))
+            file.flush()
+            return engine.preview(
+                root, stack, environment, "--expect-no-changes", "--config-file", file.name
+            ).plan
+    except (OSError, RuntimeError, ValueError) as error:
+        return _failed(stack, str(error))
 
 
 def keep_issue(github: GitHub, plans: Sequence[Plan], origin: Origin, author: str = BOT) -> str:
@@ -63,11 +67,20 @@ def keep_issue(github: GitHub, plans: Sequence[Plan], origin: Origin, author: st
     return f"#{number}: updated"
 
 
-def _looking_everywhere(file: Path) -> dict[str, object]:
+def _looking_everywhere(file: Path) -> str:
     """A stack's file, with hosts that must answer."""
-    content = yaml.safe_load(file.read_text()) or {}
-    config = {**(content.get("config") or {}), "registry-cache:observe": "always"}
-    return {**content, "config": config}
+    import yaml
+
+    try:
+        content = yaml.safe_load(file.read_text()) or {}
+        config = {**(content.get("config") or {}), "registry-cache:observe": "always"}
+    except (yaml.YAMLError, AttributeError, TypeError) as error:
+        raise ValueError(f"{file.name} is no stack file: {error}") from None
+    return yaml.safe_dump({**content, "config": config})
+
+
+def _failed(stack: str, reason: str) -> Plan:
+    return Plan(stack, failed=True, messages=(Message("error", reason),))
 
 
 def main(arguments: Sequence[str], root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> int:
@@ -80,13 +93,20 @@ def main(arguments: Sequence[str], root: Path = ROOT, environment: Mapping[str, 
     )
     options = parser.parse_args(arguments)
     if options.action == "tell":
-        return _tell(from_json(options.plans.read_text()), environment)
+        return _tell(_plans_in(options.plans), environment)
     stacks = options.stack or stacks_of(file.name for file in root.glob("Pulumi.*.yaml"))
     plans = [look(root, stack, environment) for stack in stacks]
     options.plans.write_text(to_json(plans))
     if any(plan.failed for plan in plans):
         return 2
     return 0 if all(plan.is_clean for plan in plans) else 1
+
+
+def _plans_in(file: Path) -> Sequence[Plan]:
+    try:
+        return from_json(file.read_text())
+    except (OSError, NotAPlan) as reason:
+        return [_failed("every stack", f"the look left no plans, and the run says why: {reason}")]
 
 
 def _tell(plans: Sequence[Plan], environment: Mapping[str, str]) -> int:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from ci import nightly, post
+from ci import engine, nightly, post
 from ci.comment import LIMIT, MARKER, Origin
 from ci.github import BOT, GitHub, GitHubError
-from ci.plan import Change, Message, Plan, to_json
+from ci.plan import Change, Message, Plan, from_json, to_json
 from tests.github_double import REPOSITORY, TOKEN, GitHubDouble, running
 
+ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "a" * 40
 HEAD = "stranger:fix"
 CLEAN = Plan("prod")
@@ -200,6 +204,47 @@ def test_after_a_closed_issue_the_next_drift_opens_a_new_one(github: GitHubDoubl
 def test_a_host_that_does_not_answer_keeps_the_issue_open(github: GitHubDouble) -> None:
     told(github, DRIFTED)
     assert told(github, SILENT, CLEAN).endswith(": updated")
+
+
+def test_a_stack_file_that_cannot_be_read_is_that_stacks_failure_and_no_other_ones(
+    github: GitHubDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stack, text in {"broken": "config: [\n", "list": "- config\n", "right": "config: {}\n"}.items():
+        (tmp_path / f"Pulumi.{stack}.yaml").write_text(text)
+    # The engine's part, which tests/preview/test_ci_previews.py has.
+    monkeypatch.setattr(engine, "preview", lambda _root, stack, *_: engine.Outcome(Plan(stack), 0))
+    plans = tmp_path / "plans.json"
+    asked = ["--stack", "broken", "--stack", "gone", "--stack", "list", "--stack", "right"]
+    assert nightly.main(["look", *asked, "--plans", str(plans)], tmp_path) == 2
+    found = from_json(plans.read_text())
+    assert [(plan.stack, plan.failed) for plan in found] == [
+        ("broken", True),
+        ("gone", True),
+        ("list", True),
+        ("right", False),
+    ]
+    assert nightly.main(["tell", "--plans", str(plans)], tmp_path, github.environment) == 0
+    (body,) = open_issues(github)
+    for said in ("Pulumi.broken.yaml", "Pulumi.gone.yaml", "Pulumi.list.yaml"):
+        assert said in body
+
+
+@pytest.mark.parametrize("left", [None, '{"plans": ['])
+def test_a_night_without_plans_keeps_the_issue_open_and_needs_no_package(
+    left: str | None, github: GitHubDouble, tmp_path: Path
+) -> None:
+    """A set-up that fails leaves no toolchain to run in, either."""
+    told(github, DRIFTED)
+    plans = tmp_path / "plans.json"
+    if left is not None:
+        plans.write_text(left)
+    command = [sys.executable, "-S", "-m", "ci.nightly", "tell", "--plans", str(plans)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=github.environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.endswith(": updated\n"), done.stderr
+    (body,) = open_issues(github)
+    assert "the look left no plans" in body
 
 
 def test_issues_of_others_and_pull_requests_are_no_issue_of_ours(github: GitHubDouble) -> None:

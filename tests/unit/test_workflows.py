@@ -119,6 +119,12 @@ def test_the_look_at_night_waits_for_nobody() -> None:
     assert loaded(ROOT / ".github/workflows/drift.yml")["jobs"]["look"]["environment"] != "preview"
 
 
+def test_a_set_up_that_fails_at_night_is_told_all_the_same() -> None:
+    *_, last = loaded(ROOT / ".github/workflows/drift.yml")["jobs"]["look"]["steps"]
+    assert last["if"] == "${{ !cancelled() }}"
+    assert last["run"].startswith("python3 -m ci.nightly tell "), "what set-up makes may be missing"
+
+
 def test_every_module_that_a_step_runs_is_there() -> None:
     modules = {
         found for _, step in steps() for found in re.findall(r"-m (ci\.\w+)", str(step.get("run", "")))
