@@ -116,7 +116,9 @@ def lines_of(key: str, value: Any) -> list[str]:
     return _CERTIFICATE.sub(_certificate_line, value).splitlines()
 
 
-def _words(command: str) -> list[str]:
+def _words(command: object) -> list[str]:
+    if not isinstance(command, str):
+        return []
     try:
         return shlex.split(command)
     except ValueError:
@@ -125,9 +127,9 @@ def _words(command: str) -> list[str]:
 
 def _brief(words: list[str]) -> list[str]:
     """A step's command line without what all of them have: the script with its digest, then the arguments."""
-    if words[:2] not in (["exec", "bash"], ["exec", "sudo"]) or _ARGUMENTS_FROM not in words:
+    if words[:2] not in (["exec", "bash"], ["exec", "sudo"]) or _ARGUMENTS_FROM not in words[5:]:
         return words
-    begin = words.index(_ARGUMENTS_FROM)
+    begin = words.index(_ARGUMENTS_FROM, 5)
     script, _, digest = words[begin - 3 : begin]
     return [f"{script.rpartition('/')[2]}@{digest}", *words[begin + 1 :]]
 
@@ -144,7 +146,7 @@ def _certificate_line(found: re.Match[str]) -> str:
 
 def _arguments(value: Any) -> list[str]:
     """A step's own arguments, without the script, the step's name and the script's digest."""
-    words = _words(value) if isinstance(value, str) else []
+    words = _words(value)
     return words[words.index(_ARGUMENTS_FROM) + 1 :] if _ARGUMENTS_FROM in words else words
 
 
@@ -214,7 +216,7 @@ def _scripts(change: Change) -> Meaning:
     return Meaning(f"scripts {', '.join(names)}" if names else "our scripts", follows=not names)
 
 
-def _digests(command: str) -> dict[str, str]:
+def _digests(command: object) -> dict[str, str]:
     """`NAME@DIGEST` as the step that sends the scripts lists them."""
     pairs = (word.rpartition("@") for word in _words(command) if re.fullmatch(r"[\w./-]+@[0-9a-f]{12}", word))
     return {name: digest for name, _, digest in pairs}

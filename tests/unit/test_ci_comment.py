@@ -78,6 +78,15 @@ def test_text_of_others_stays_inside_code_wherever_it_stands(text: str) -> None:
     assert "\u0000" not in comment
 
 
+@pytest.mark.parametrize("step", ["scripts", "mirror-client", "docker-engine", "other"])
+@pytest.mark.parametrize(
+    "value", ["exec bash apply", "exec sudo a apply", "apply", "a 'b", 5, True, [1], {"a": 1}, None]
+)
+def test_a_forged_command_is_shown_and_breaks_nothing(step: str, value: object) -> None:
+    change = Change(f"web-1-{step}", "command:remote:Command", "update", {"create": "x"}, {"create": value})
+    assert "**`prod`**: 1 to update on 1 host" in render([Plan("prod", hosts=("web-1",), changes=(change,))])
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_fence_holds_what_is_in_it(text: str) -> None:
     (block,) = tokens(fence(f"{text}\nafter", "diff"))
