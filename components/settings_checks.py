@@ -179,6 +179,12 @@ def _credentials(settings: Settings, place: KeyPath, upstream: Upstream) -> Iter
         yield Problem(username, "is missing beside the password", "add it, or leave both out", (password,))
     if not upstream.has_login:
         return
+    if upstream.password is not None:
+        written = upstream.password.get_secret_value()
+        if not written:
+            yield Problem(password, "is empty", "give the token, or leave username out too")
+        elif written.splitlines() != [written]:
+            yield Problem(password, "has a line's end in it", "give it without, in one line")
     if upstream.password_file:
         password = (*place, "passwordFile")
         yield from _password_file(password, upstream.password_file, beside_password=bool(upstream.password))
@@ -341,9 +347,14 @@ def _caching(settings: Settings) -> Iterator[Problem]:
         remedy = "write 168h or less, or use registry 3"
         yield Problem(("cache", "ttl"), what, remedy, (("registry", "image"),))
     limit = None if cache.limit is None else sizes.bytes_of(cache.limit)
-    if limit is not None and limit < SMALLEST_LIMIT:
-        what = f"is {show(cache.limit)}, too small for a single large image"
-        yield Problem(("cache", "limit"), what, "give it 100MiB or more")
+    limits: list[tuple[KeyPath, str | None]] = [
+        (("cache", "limit"), cache.limit),
+        *((("upstreams", index, "limit"), one.limit) for index, one in enumerate(settings.upstreams)),
+    ]
+    for where, given in limits:
+        if given is not None and sizes.bytes_of(given) < SMALLEST_LIMIT:
+            what = f"is {show(given)}, too small for a single large image"
+            yield Problem(where, what, "give it 100MiB or more")
     for index, upstream in enumerate(settings.upstreams):
         own = None if upstream.limit is None else sizes.bytes_of(upstream.limit)
         if own is not None and limit is not None and own > limit:
@@ -355,6 +366,13 @@ def _caching(settings: Settings) -> Iterator[Problem]:
         rests_on = (("proxy", "http"), ("proxy", "https"))
         what = "does nothing without proxy.http or proxy.https"
         yield Problem(("proxy", "noProxy"), what, "add one of them, or leave it out", rests_on)
+    if (
+        proxy.http
+        and not proxy.https
+        and not any(one.address.startswith("http://") for one in settings.upstreams)
+    ):
+        what = "does nothing for upstreams at https://, as all here are"
+        yield Problem(("proxy", "http"), what, "write it as https:", (("proxy", "https"), ("upstreams",)))
 
 
 def _upstream_authority(place: KeyPath, authority: Path, address: str) -> Iterator[Problem]:
@@ -374,6 +392,9 @@ def _metrics(settings: Settings) -> Iterator[Problem]:
     taken |= {mirror.port: f"the SSH port of {mirror.name}" for mirror in settings.mirrors}
     if port in taken:
         yield Problem(where, f"is {port}, as is {taken[port]}", "take another, such as 9469")
+    elif "port" in settings.metrics.model_fields_set and not settings.metrics.networks:
+        what, remedy = "does nothing without metrics.networks", "add the address of your Prometheus there"
+        yield Problem(where, what, f"{remedy}, or leave it out", (("metrics", "networks"),))
 
 
 def _images(settings: Settings) -> Iterator[Problem]:

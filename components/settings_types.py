@@ -86,9 +86,9 @@ def _user(value: str) -> str:
 
 def _address(value: str) -> str:
     if "://" in value:
-        raise refuse(f"is {show(value)}, a URL", "write only the IP address or name")
+        raise refuse("is a URL", "write only the IP address or name")
     if "@" in value:
-        raise refuse(f"is {show(value)}", "write the part after the @, and the part before it as user:")
+        raise refuse("has a user name in it", "write the part after the @, and the part before it as user:")
     if "/" in value:
         raise refuse(f"is {show(value)}", "write one address, without a / and what follows")
     if value.startswith("[") or re.fullmatch(r"[^:]+:[0-9]+", value):
@@ -152,15 +152,16 @@ def _network(value: str) -> str:
 def _registry(value: str) -> str:
     if value.lower() in _HUB_NAMES:
         raise refuse(f"is {show(value)}", "write docker.io, the name that images of Docker Hub carry")
+    # Before what shows the value: a password may be in it.
     if "://" in value:
         raise refuse("has a scheme", "write the name alone, as in ghcr.io; a special address goes into url:")
+    if "@" in value:
+        raise refuse("has a user name in it", "write the name alone, and username: and password: beside it")
     if "/" in value:
         raise refuse(
             f"is {show(value)}, with a path",
             f"write {value.partition('/')[0]}: a cache serves a whole registry",
         )
-    if "@" in value:
-        raise refuse("has a user name in it", "write the name alone, and username: and password: beside it")
     host, _, port = value.partition(":")
     if port and not (port.isdigit() and 0 < int(port) < 65536):
         raise refuse(
@@ -242,11 +243,14 @@ def _data_directory(value: str) -> str:
 
 
 def _time_to_live(value: object) -> str:
-    remedy = "write it with a unit, as in 168h; 0 keeps everything"
-    if value in (0, "0") and value is not False:
+    if value in (0, "0", "0s") and value is not False:
         return "0s"
+    return _time(value, "write it with a unit, as in 168h; 0 keeps everything")
+
+
+def _time(value: object, remedy: str) -> str:
     if _is_number(value):
-        raise refuse(f"is {show(value)}, a time without a unit (the registry would read nanoseconds)", remedy)
+        raise refuse(f"is {show(value)}, a time without a unit", remedy)
     days = re.fullmatch(r"([1-9][0-9]{0,3})d", str(value))
     if days:
         raise refuse(f"is {show(value)}, and the registry knows no days", f"write {int(days[1]) * 24}h")
@@ -276,9 +280,10 @@ def _share(value: object) -> str:
 def _idle(value: object) -> str:
     if value == "keep":
         return "keep"
-    if value in (0, "0") and value is not False:
-        raise refuse(f"is {show(value)}", "write a time as in 720h, or keep")
-    return _time_to_live(value)
+    remedy = "write a time as in 720h, or keep"
+    if value in (0, "0"):
+        raise refuse(f"is {show(value)}", remedy)
+    return _time(value, remedy)
 
 
 def _collect_time(value: object) -> str:

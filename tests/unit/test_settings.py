@@ -137,7 +137,9 @@ def test_a_key_without_a_value_counts_as_not_given(project: Path) -> None:
     assert settings.clients == ()
 
 
-@pytest.mark.parametrize(("written", "ttl"), [("0", "0s"), ("'0'", "0s"), ("36h", "36h"), ("1h30m", "1h30m")])
+@pytest.mark.parametrize(
+    ("written", "ttl"), [("0", "0s"), ("'0'", "0s"), ("0s", "0s"), ("36h", "36h"), ("1h30m", "1h30m")]
+)
 def test_a_time_to_live_is_what_the_registry_reads(written: str, ttl: str, project: Path) -> None:
     assert load(project, f"cache: {{ttl: {written}}}").cache.ttl == ttl
 

@@ -200,6 +200,11 @@ MISTAKES = [
     # Upstreams
     ("upstreams: [{registry: docker.io/library}]", "upstreams[0].registry", "with a path; write docker.io"),
     ("upstreams: [{registry: 'https://docker.io'}]", "upstreams[0].registry", "has a scheme"),
+    (
+        "upstreams: [{registry: 'u:pw@ghcr.io/acme'}]",
+        "upstreams[0].registry",
+        "has a user name in it; write the name alone",
+    ),
     ("upstreams: [{registry: registry-1.docker.io}]", "upstreams[0].registry", "write docker.io"),
     ("upstreams: [{registry: ghcr.io}]", "upstreams", "has no docker.io"),
     ("upstreams: [{registry: docker.io}, {registry: ghcr.io}]", "upstreams[1].port", "add port: 5001"),
@@ -225,6 +230,16 @@ MISTAKES = [
         "upstreams: [{registry: docker.io, username: u}]",
         "upstreams[0].password",
         "is missing beside username",
+    ),
+    (
+        "upstreams: [{registry: docker.io, username: u, password: ''}]",
+        "upstreams[0].password",
+        "is empty; give the token, or leave username out too",
+    ),
+    (
+        'upstreams: [{registry: docker.io, username: u, password: "dckr\\n"}]',
+        "upstreams[0].password",
+        "has a line's end in it; give it without",
     ),
     (
         "upstreams: [{registry: docker.io, password: p}]",
@@ -287,10 +302,13 @@ MISTAKES = [
     ("cache: {limit: 10}", "cache.limit", "a size without a unit; write it with one, as in 10GiB"),
     ("cache: {limit: 10G}", "cache.limit", "is '10G', not a size"),
     ("cache: {limit: 10MiB}", "cache.limit", "too small for a single large image; give it 100MiB or more"),
+    ("upstreams: [{registry: docker.io, limit: 1MiB}]", "upstreams[0].limit", "give it 100MiB or more"),
     ("cache: {minFree: 100%}", "cache.minFree", "write a share from 1% to 99%, or a size such as 2GiB"),
     ("cache: {minFree: 5}", "cache.minFree", "write a share from 1% to 99%, or a size such as 2GiB"),
     ("cache: {untagged: 7d}", "cache.untagged", "the registry knows no days; write 168h"),
     ("cache: {untagged: 0}", "cache.untagged", "write a time as in 720h, or keep"),
+    ("cache: {untagged: 100}", "cache.untagged", "a time without a unit; write a time as in 720h, or keep"),
+    ("cache: {untagged: often}", "cache.untagged", "write a time as in 720h, or keep"),
     ("cache: {collect: daily}", "cache.collect", 'write hourly, "daily 03:00" or "weekly sun 03:00"'),
     ("cache: {collect: 'daily 24:00'}", "cache.collect", 'write hourly, "daily 03:00" or "weekly sun 03:00"'),
     (
@@ -336,6 +354,7 @@ MISTAKES = [
     ),
     ("prefetch: [ghcr.io/a/b:1]", "prefetch[0]", "is from ghcr.io, of which there is no cache; add ghcr.io"),
     ("metrics: {port: 22}", "metrics.port", "as is the SSH port of mirror-1; take another"),
+    ("metrics: {port: 9470}", "metrics.port", "does nothing without metrics.networks; add the address"),
     ("metrics: {networks: [10.0.0.1]}", "metrics.networks[0]", "an address without a prefix"),
     ("observe: sometimes", "observe", "auto"),
     # Images
@@ -354,7 +373,12 @@ MISTAKES = [
     ("proxy: {https: 'http://u:@p.example:3128'}", "proxy.https", "has credentials"),
     ("proxy: {https: p.example:3128}", "proxy.https", "not a URL"),
     ("proxy: {noProxy: [10.0.0.0/8]}", "proxy.noProxy", "does nothing without proxy.http"),
-    ("proxy: {http: 'http://p.example', noProxy: ['a,b']}", "proxy.noProxy[0]", "write one name"),
+    ("proxy: {https: 'http://p.example', noProxy: ['a,b']}", "proxy.noProxy[0]", "write one name"),
+    (
+        "proxy: {http: 'http://p.example:3128'}",
+        "proxy.http",
+        "does nothing for upstreams at https://, as all here are; write it as https:",
+    ),
     # Include
     ("include: 3", "include", "not the name of a file"),
     ("include: hosts.yaml", "include", "which does not exist"),

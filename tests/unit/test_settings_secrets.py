@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from components.settings_errors import SettingsError
-from tests.unit.settings_sample import load
+from tests.unit.settings_sample import ED25519_KEY, load
 
 PASSWORD = "open sesame"  # pragma: allowlist secret
 PRIVATE_KEY_LINE = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmU"  # pragma: allowlist secret
@@ -70,7 +71,19 @@ def test_a_private_key_pasted_as_host_key_is_refused_without_being_shown(project
     assert PRIVATE_KEY_LINE not in str(caught.value)
 
 
-def test_credentials_in_a_url_are_refused_without_being_shown(project: Path) -> None:
-    with pytest.raises(SettingsError, match="has credentials") as caught:
-        load(project, {"proxy": {"https": f"http://user:{PASSWORD.replace(' ', '-')}@proxy.example:3128"}})
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"proxy": {"https": "http://user:sesame@proxy.example:3128"}},  # pragma: allowlist secret
+        {"upstreams": [{"registry": "user:sesame@ghcr.io/acme"}]},
+        {"upstreams": [{"registry": "https://user:sesame@docker.io"}]},  # pragma: allowlist secret
+        {"mirrors": [{"name": "m", "address": "root:sesame@203.0.113.10", "hostKey": ED25519_KEY}]},
+        {"mirrors": [{"name": "m", "address": "ssh://root:sesame@203.0.113.10", "hostKey": ED25519_KEY}]},
+    ],
+)
+def test_credentials_in_an_address_are_refused_without_being_shown(
+    changes: Mapping[str, object], project: Path
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(project, changes)
     assert "sesame" not in str(caught.value)
