@@ -163,3 +163,23 @@ def test_another_rotation_renews_at_once_with_a_new_key_and_clients_pull_on(rene
     assert renewing.on_client() == settings_before
     assert "through mirror-1" in renewing.stage.project.outputs()["proofs"][0]
     renewing.stage.project.preview("--expect-no-changes")
+
+
+def test_a_ca_that_must_go_is_replaced_by_one_up_and_no_docker_restarts(renewing: Renewing) -> None:
+    """As docs/operations/rotation.md has it."""
+    project, ca, began = renewing.stage.project, "cat /etc/docker/registry-cache-ca.crt", renewing.on_client()
+    old = renewing.client.run(ca).stdout
+    (key,) = [one["urn"] for one in project.resources() if one["urn"].endswith("::ca-key")]
+    project.cli("state", "taint", key, "--yes")
+
+    changes = renewing.changes()
+    renewing.stage.up()
+
+    replaced = {"ca-key", "ca-certificate", "mirror-1-certificate", "mirror-1-docker.io-container"}
+    assert replaced | {"client-1-mirror-client"} <= set(changes), "the preview shows whom it concerns"
+    assert renewing.client.run(ca).stdout != old
+    answer = f"curl -sS --cacert /etc/docker/registry-cache-ca.crt https://{renewing.mirror.address}/v2/"
+    assert renewing.client.run(answer).stdout == "{}"
+    assert "through mirror-1" in project.outputs()["proofs"][0]
+    assert renewing.on_client().splitlines()[-1] == began.splitlines()[-1], "Docker was not restarted"
+    project.preview("--expect-no-changes")
