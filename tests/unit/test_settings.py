@@ -310,6 +310,21 @@ def stack_file(name: str) -> dict[str, object]:
     return {key.removeprefix("registry-cache:"): value for key, value in config.items()}
 
 
+def is_example(name: str, address: str) -> bool:
+    """Whether the file is still ours: a team's copy of this repository has stacks of its own there."""
+    file = PROJECT / name
+    return file.exists() and f"address: {address}\n" in file.read_text()
+
+
+needs_examples = pytest.mark.skipif(
+    not (
+        is_example("Pulumi.prod.yaml", "203.0.113.10") and is_example("Pulumi.staging.yaml", "198.51.100.10")
+    ),
+    reason="the examples made way for stacks of a team's own",
+)
+
+
+@needs_examples
 def test_the_example_for_real_hosts_is_right_and_warns_of_nothing(project: Path) -> None:
     settings = Settings.load(stack_file("Pulumi.prod.yaml"), project)
     assert [host.name for host in (*settings.mirrors, *settings.clients)] == [
@@ -333,6 +348,7 @@ def uncommented(name: str) -> dict[str, object]:
     return {key.removeprefix("registry-cache:"): value for key, value in content.items()}
 
 
+@needs_examples
 def test_what_the_example_shows_commented_out_is_right_too(project: Path) -> None:
     examples = uncommented("Pulumi.prod.yaml")
     assert {"tls", "registry", "docker", "proxy", "verification", "include"} <= examples.keys()
@@ -348,6 +364,7 @@ def test_what_the_example_shows_commented_out_is_right_too(project: Path) -> Non
     assert settings.registry.image == load(project).registry.image
 
 
+@needs_examples
 def test_the_example_for_staging_is_right_and_has_less_than_prod(project: Path) -> None:
     staging, prod = (
         Settings.load(stack_file(name), project) for name in ("Pulumi.staging.yaml", "Pulumi.prod.yaml")
