@@ -282,12 +282,13 @@ def test_the_configurations_passwords_are_known_wherever_they_are_kept(
 ) -> None:
     make_home(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "password").write_text("kept-in-a-file\n")
-    (tmp_path / "password").chmod(0o600)
+    kept, short = tmp_path / "kept", "short"
+    kept.write_text("kept-in-a-file\n")
+    kept.chmod(0o600)
     upstreams = [
         {"registry": "docker.io", "username": "reader", "password": PASSWORD},
-        {"registry": "ghcr.io", "port": 5001, "username": "reader", "passwordFile": "password"},
-        {"registry": "quay.io", "port": 5002, "username": "reader", "password": "short"},
+        {"registry": "ghcr.io", "port": 5001, "username": "reader", "passwordFile": str(kept)},
+        {"registry": "quay.io", "port": 5002, "username": "reader", "password": short},
         {"registry": "registry.k8s.io", "port": 5003},
     ]
     assert passwords_of(load(tmp_path, {"upstreams": upstreams})) == (PASSWORD, "kept-in-a-file")

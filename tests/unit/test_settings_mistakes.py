@@ -237,7 +237,7 @@ MISTAKES = [
         "is empty; give the token, or leave username out too",
     ),
     (
-        'upstreams: [{registry: docker.io, username: u, password: "dckr\\n"}]',
+        'upstreams: [{registry: docker.io, username: u, password: "dckr\\n"}]',  # pragma: allowlist secret
         "upstreams[0].password",
         "has a line's end in it; give it without",
     ),

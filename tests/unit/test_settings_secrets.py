@@ -78,7 +78,7 @@ def test_a_private_key_pasted_as_host_key_is_refused_without_being_shown(project
         {"upstreams": [{"registry": "user:sesame@ghcr.io/acme"}]},
         {"upstreams": [{"registry": "https://user:sesame@docker.io"}]},  # pragma: allowlist secret
         {"mirrors": [{"name": "m", "address": "root:sesame@203.0.113.10", "hostKey": ED25519_KEY}]},
-        {"mirrors": [{"name": "m", "address": "ssh://root:sesame@203.0.113.10", "hostKey": ED25519_KEY}]},
+        {"mirrors": [{"name": "m", "address": "ssh://u:sesame@m.example"}]},  # pragma: allowlist secret
     ],
 )
 def test_credentials_in_an_address_are_refused_without_being_shown(
