@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -115,6 +116,8 @@ def run_program(
     ``look`` answers for the hosts; without it, a program that looks at one fails.
     """
     engine = RecordingEngine(stack_outputs)
+    # The engine's mocks take the thread's, which is none once another test has run one to its end.
+    asyncio.set_event_loop(asyncio.new_event_loop())
     mocks.set_mocks(engine.mocks, project="registry-cache", stack="test", preview=False, monitor=engine)
     texts = {
         f"registry-cache:{key}": value if isinstance(value, str) else json.dumps(value)
