@@ -130,10 +130,14 @@ class Cache:
         self.ledger.forget_before(now - PULL_SECONDS)
         held = eviction.being_pulled(self.ledger.asked, self.ledger.served, manifests, now - PULL_SECONDS)
         linked = set()
-        for digest in self.folders.blobs:
+        for digest in list(self.folders.blobs):
             if links.has(digest):
                 linked.add(digest)
-            elif (changed_at(self.folders.data(digest)) or now) > now - JUST_MOVED_SECONDS:
+                continue
+            changed = changed_at(self.folders.data(digest))
+            if changed is None:
+                self.folders.gone(digest)
+            elif abs(now - changed) < JUST_MOVED_SECONDS:
                 held.add(digest)
         return eviction.describe(
             self.name,

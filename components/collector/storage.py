@@ -102,7 +102,10 @@ class BlobFolders:
     ) -> None:
         self.root = os.path.join(data, LAYOUT, "blobs")
         self.blobs: Dict[str, Blob] = known or {}
-        self.settled: Dict[str, int] = settled or {}
+        # The times in another place's folders say nothing of the blobs known here, nor would they once it is
+        # this cache's again.
+        own = self.root + os.sep
+        self.settled = {path: changed for path, changed in (settled or {}).items() if path.startswith(own)}
         self.changed: Set[str] = set()
         self.bytes = sum(blob.size for blob in self.blobs.values())
         self.appeared = 0
@@ -120,17 +123,24 @@ class BlobFolders:
     def refresh(self, now: Optional[float] = None) -> None:
         """Looks for what came and went."""
         now = time.time() if now is None else now
+        listed: Set[str] = set()
         for algorithm in listing(self.root):
             top = os.path.join(self.root, algorithm)
             changed = self._time(top)
             if self.settled.get(top) != changed or top not in self._folders:
                 self._folders[top] = [os.path.join(top, name) for name in listing(top)]
                 self._settle(top, changed, now)
+            listed.update(self._folders[top])
             for folder in self._folders[top]:
                 changed = self._time(folder)
                 if self.settled.get(folder) != changed:
                     self._read(folder, algorithm)
                     self._settle(folder, changed, now)
+        for folder in set(self._inside) - listed:
+            # What was moved away has the times that it had when it is back.
+            self.settled.pop(folder, None)
+            for digest in self._inside.pop(folder):
+                self._drop(digest)
         for path, digest in list(self.hollow.items()):
             blob = self._look(path)
             if blob is not None:

@@ -131,6 +131,53 @@ def test_a_folder_whose_time_is_the_same_is_not_read_again(
     assert again.bytes == ALLOCATED
 
 
+def test_what_vanishes_with_its_folder_is_no_longer_counted_and_counts_again_when_it_is_back(
+    storage: RegistryStorage, tmp_path: Path
+) -> None:
+    images(storage, 3)
+    storage.make_old(60)
+    whole = run(storage, settings(storage))
+    whole.once()
+    whole.close()
+    storage.root.rename(tmp_path / "away")
+    emptied = run(storage, settings(storage, limit=10_000))
+    assert emptied.bytes == 0
+    emptied.once()
+    assert emptied.removed == {}
+    emptied.close()
+    (tmp_path / "away").rename(storage.root)
+    assert run(storage, settings(storage)).bytes == whole.bytes
+
+
+def test_a_cache_with_another_folder_of_data_is_counted_anew_and_so_is_the_first_one_again(
+    storage: RegistryStorage, tmp_path: Path
+) -> None:
+    images(storage, 3)
+    storage.make_old(60)
+    elsewhere = RegistryStorage(tmp_path / "elsewhere")
+    other = Upstream("docker.io", "registry-cache-docker.io", str(elsewhere.data), None)
+    elsewhere.blob(layer(9), "library/a", age=60)
+    elsewhere.make_old(60)
+    seen = []
+    for told in (settings(storage), settings(storage, upstreams=[other]), settings(storage)):
+        running = run(storage, told)
+        running.write()
+        seen.append(running.bytes)
+        running.close()
+    assert seen == [3 * (ALLOCATED + 2 * (4096 + AROUND_A_BLOB)), ALLOCATED, seen[0]]
+
+
+def test_a_blob_whose_data_is_gone_unseen_is_gone_and_not_held(storage: RegistryStorage) -> None:
+    digest = storage.blob(layer(1), None, age=60)
+    storage.make_old(60)
+    run(storage, settings(storage)).write()
+    running = run(storage, settings(storage, limit=1000))
+    storage.blob_file(digest).unlink()
+    running.keep_limits()
+    assert running.bytes == 0
+    assert running.stuck == 0
+
+
 def test_a_blob_that_comes_back_into_its_emptied_folder_is_seen(storage: RegistryStorage) -> None:
     digest = storage.blob(layer(1), "library/a")
     folders = BlobFolders(str(storage.data))
