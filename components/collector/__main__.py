@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import IO, List
 
-from . import cache, settings
+from . import cache, report, settings
 from .collector import Collector, Places
 from .usage import Usage
 
@@ -110,8 +110,11 @@ def main(arguments: List[str]) -> int:
     _say(NOTICE, line)
     if options.action == "now":
         # For `make collect`, which shows it.
-        with open(os.path.join(options.state, "now"), "w") as stream:
-            stream.write(line + "\n")
+        try:
+            report.write(os.path.join(options.state, "now"), line + "\n")
+        except OSError as error:
+            _say(ERROR, f"failed: {error}")
+            return 1
     return 0
 
 

@@ -83,6 +83,7 @@ class Collector:
         self.removed: Dict[str, Tuple[int, int]] = {}
         self.rounds = 0
         self.stuck = 0
+        self._unwritten: Optional[str] = None
         self.look()
         self.before = self.bytes
 
@@ -233,8 +234,12 @@ class Collector:
         self._pulls = report.recent(self._pulls, now)
         self._samples = report.samples(self._samples, now)
         state = self._state(now)
-        report.write(os.path.join(self._places.metrics, "collect.json"), json.dumps(state))
-        report.write(os.path.join(self._places.metrics, "collect.prom"), report.prometheus(state))
+        try:
+            report.write(os.path.join(self._places.metrics, "collect.json"), json.dumps(state))
+            report.write(os.path.join(self._places.metrics, "collect.prom"), report.prometheus(state))
+        except OSError as error:
+            # On a full disk, where it matters most that content goes.
+            self._unwritten = str(error)
 
     def close(self) -> None:
         """Ends the run; what was not written is dropped."""
@@ -242,9 +247,13 @@ class Collector:
 
     def line(self) -> str:
         """What the run did, in one line."""
-        return report.line(
+        text = report.line(
             self._run(time.time()), self.removed, self._settings.limit, self.stuck, self._worked
         )
+        unwritten = [trouble for trouble in (self._usage.trouble, self._unwritten) if trouble]
+        if unwritten:
+            text += f"; could not be written: {', '.join(unwritten)}"
+        return text
 
     def _need(self, away: float = 0.0) -> Need:
         settings = self._settings
@@ -363,6 +372,9 @@ class Collector:
                 self._sweeping = None
 
     def _is_due(self) -> bool:
+        if self._usage.trouble:
+            # When it last was is not known.
+            return False
         last = self._usage.fact("collected")
         return is_due(self._settings.collect, None if last is None else float(last), time.time())
 

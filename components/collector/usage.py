@@ -1,6 +1,7 @@
 """What outlives a run: uses, blobs, manifests, counters and how far the logs were read, in one SQLite file.
 
-Nothing here is worth more than a cache's order of eviction: a file that cannot be read is begun anew.
+Nothing here is worth more than a cache's order of eviction: a file that is damaged is begun anew, and a run
+that cannot use it, on a full disk above all, does its work without.
 """
 
 import contextlib
@@ -36,18 +37,29 @@ Sample = Tuple[int, str, int, int, int, int, int, int, int]
 
 
 class Usage:
-    """The database at `path`. Everything between two calls of `commit` is kept whole or not at all."""
+    """The database at `path`. Everything between two calls of `commit` is kept whole or not at all.
+
+    From the first `trouble` with it on, a run goes on in memory: what was committed stands, and the next run
+    begins there.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        self.trouble: Optional[str] = None
         try:
-            self._open()
-        except sqlite3.DatabaseError:
-            self._begin_anew()
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            try:
+                self._open(path)
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+                self._remove()
+                self._open(path)
+        except (sqlite3.Error, OSError) as error:
+            self._go_on_in_memory(error)
 
-    def _open(self) -> None:
-        self._database = sqlite3.connect(self._path, isolation_level="DEFERRED")
+    def _open(self, path: str) -> None:
+        self._database = sqlite3.connect(path, isolation_level="DEFERRED")
         self._database.execute("pragma journal_mode = wal")
         self._database.execute("pragma synchronous = normal")
         version = self._database.execute("pragma user_version").fetchone()[0]
@@ -57,13 +69,19 @@ class Usage:
             raise sqlite3.DatabaseError(f"a database of version {version}")
         self._database.execute("select count(*) from fact").fetchone()
 
-    def _begin_anew(self) -> None:
+    def _remove(self) -> None:
+        self._database.close()
+        for path in (self._path, self._path + "-wal", self._path + "-shm"):
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+    def _go_on_in_memory(self, error: Exception) -> None:
+        self.trouble = f"{os.path.basename(self._path)}: {error}"
         with contextlib.suppress(sqlite3.Error, AttributeError):
             self._database.close()
-        for path in (self._path, self._path + "-wal", self._path + "-shm"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-        self._open()
+            if _is_damage(error):
+                self._remove()
+        self._open(":memory:")
 
     def close(self) -> None:
         """Ends it; what was not committed is dropped."""
@@ -71,7 +89,10 @@ class Usage:
 
     def commit(self) -> None:
         """Makes what was noted last."""
-        self._database.commit()
+        try:
+            self._database.commit()
+        except sqlite3.Error as error:
+            self._go_on_in_memory(error)
 
     def folders(self, cache: str, data: str) -> BlobFolders:
         """A cache's blobs as they were last seen."""
@@ -93,7 +114,7 @@ class Usage:
         self._many("delete from blob where cache = ? and digest = ?", changed)
         self._many("insert into blob values (?, ?, ?, ?)", present)
         folders.changed.clear()
-        self._database.execute("delete from folder where cache = ?", (cache,))
+        self._rows("delete from folder where cache = ?", cache)
         self._many(
             "insert into folder values (?, ?, ?)",
             [(cache, path, time) for path, time in folders.lasting().items()],
@@ -173,7 +194,7 @@ class Usage:
 
     def keep_position(self, cache: str, path: str, position: Position) -> None:
         """Notes how far a log was read."""
-        self._database.execute("insert or replace into log values (?, ?, ?, ?)", (cache, path, *position))
+        self._rows("insert or replace into log values (?, ?, ?, ?)", cache, path, *position)
 
     def fact(self, name: str) -> Optional[str]:
         """A single value by its name."""
@@ -181,7 +202,7 @@ class Usage:
 
     def set_fact(self, name: str, value: str) -> None:
         """Notes a single value."""
-        self._database.execute("insert or replace into fact values (?, ?)", (name, value))
+        self._rows("insert or replace into fact values (?, ?)", name, value)
 
     def samples(self) -> List[Sample]:
         """What was sampled, oldest first."""
@@ -202,23 +223,40 @@ class Usage:
 
     def prune(self, cache: str, now: float) -> None:
         """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and samples."""
-        self._database.execute("delete from pull where at < ?", (now - KEPT_SECONDS,))
+        self._rows("delete from pull where at < ?", now - KEPT_SECONDS)
         # The last one before these days is what the counters of them grew from.
-        self._database.execute(
+        self._rows(
             "delete from sample where at < (select max(at) from sample as older"
             " where older.cache = sample.cache and older.at < ?)",
-            (now - KEPT_SECONDS,),
+            now - KEPT_SECONDS,
         )
-        self._database.execute(
+        self._rows(
             "delete from used where cache = ? and at < ? and digest not in"
             " (select digest from blob where cache = ?)",
-            (cache, now - KEPT_SECONDS, cache),
+            cache,
+            now - KEPT_SECONDS,
+            cache,
         )
-        self._database.execute("delete from manifest where digest not in (select digest from blob)")
+        self._rows("delete from manifest where digest not in (select digest from blob)")
 
     def _rows(self, query: str, *values: Any) -> Iterator[Any]:
-        return iter(self._database.execute(query, values).fetchall())
+        try:
+            return iter(self._database.execute(query, values).fetchall())
+        except sqlite3.Error as error:
+            self._go_on_in_memory(error)
+            return iter(self._database.execute(query, values).fetchall())
 
     def _many(self, query: str, rows: List[Any]) -> None:
-        if rows:
-            self._database.executemany(query, rows)
+        try:
+            if rows:
+                self._database.executemany(query, rows)
+        except sqlite3.Error as error:
+            self._go_on_in_memory(error)
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether the file is to blame: malformed, no database, or another version's.
+
+    Its subclasses tell of the moment: a full disk, a file that cannot be opened or is locked.
+    """
+    return type(error) is sqlite3.DatabaseError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -90,6 +91,20 @@ def report(storage: RegistryStorage) -> dict[str, dict[str, object]]:
 def images(storage: RegistryStorage, count: int) -> list[Image]:
     """Images of one layer each, the first one the oldest."""
     return [storage.image(f"library/i{n}", [layer(n)], age=(count - n) * HOUR) for n in range(count)]
+
+
+def write_use(
+    log: Path, repository: str, reference: str, *, method: str = "GET", kind: str = "manifests", ago: float = 0.0
+) -> None:
+    """Writes down in a registry's log that a client was given something."""
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago))
+    line = (
+        f'time="{at}" level=info msg="response completed" http.request.method={method} http.request.remoteaddr='
+        f'"10.0.0.7:1" http.request.uri=/v2/{repository}/{kind}/{reference} http.response.duration=1ms'
+        " http.response.status=200 http.response.written=1"
+    )
+    with log.open("a") as stream:
+        stream.write(json.dumps({"log": line}) + "\n")
 
 
 def is_whole(storage: RegistryStorage, image: Image) -> bool:
@@ -251,13 +266,7 @@ def test_below_the_high_mark_nothing_goes(storage: RegistryStorage) -> None:
 def test_a_use_in_the_log_keeps_an_old_image(storage: RegistryStorage, tmp_path: Path) -> None:
     made = images(storage, 10)
     log = tmp_path / "log"
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    line = (
-        f'time="{now}" level=info msg="response completed" http.request.method=HEAD http.request.remoteaddr='
-        '"10.0.0.7:1" http.request.uri=/v2/library/i0/manifests/latest http.response.duration=1ms'
-        " http.response.status=200 http.response.written=1"
-    )
-    log.write_text(json.dumps({"log": line}) + "\n")
+    write_use(log, "library/i0", "latest", method="HEAD")
     running = run(storage, settings(storage, limit=600_000), log=log)
     running.keep_limits()
     assert is_whole(storage, made[0])
@@ -546,6 +555,73 @@ def test_what_was_counted_before_an_outage_is_not_counted_as_of_these_days(stora
     assert [(sample.at, sample.hits) for sample in samples] == [(int(now - 3 * 86400), 47)]
     assert records.traffic(samples, total, now - 86400).hits == 3
     assert told.watches_since >= now - 48 * 3600, "older pulls are dropped all the same"
+
+
+def test_on_a_full_disk_a_run_evicts_and_its_records_stay_for_the_next_one(
+    storage: RegistryStorage, tmp_path: Path
+) -> None:
+    images(storage, 12)
+    collector_program.write_settings(tmp_path, storage.data)
+    watch = [*collector_program.command(tmp_path, "watch"), "--seconds=0.5"]
+
+    def start(full: bool) -> subprocess.CompletedProcess[str]:
+        def no_room() -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+        folder = collector_program.PACKAGE.parent
+        return subprocess.run(
+            watch,
+            cwd=folder,
+            preexec_fn=no_room if full else None,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert start(full=False).returncode == 0
+    records = tmp_path / "state" / "usage.db"
+    before = records.read_bytes()
+    collector_program.write_settings(tmp_path, storage.data, 600_000)
+    done = start(full=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+    assert "for limit)" in done.stdout
+    assert "could not be written: usage.db: disk I/O error" in done.stdout
+    assert len(storage.digests()) <= 18
+    assert records.read_bytes() == before
+    assert "written" not in start(full=False).stdout
+
+
+def test_records_that_cannot_be_written_any_more_are_those_of_the_last_time_for_the_next_run(
+    storage: RegistryStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = False
+
+    class Database(sqlite3.Connection):
+        def commit(self) -> None:
+            if full:
+                raise sqlite3.OperationalError("database or disk is full")
+            super().commit()
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **rest: connect(*args, factory=Database, **rest))
+    log = tmp_path / "log"
+    made = images(storage, 3)
+    storage.make_old(60)
+    running = run(storage, settings(storage), log=log)
+    running.write()
+    storage.image("library/more", [layer(9)], age=60)
+    storage.make_old(60)
+    write_use(log, "library/i0", made[0].digest)
+    running.look()
+    for full in (True, False):
+        running.write()
+    assert running.line().endswith("; could not be written: usage.db: database or disk is full")
+    running.close()
+    later = run(storage, settings(storage), log=log)
+    assert later.bytes == running.bytes
+    later.write()
+    assert report(storage)["upstreams"]["docker.io"]["requests"]["manifest"]["hit"] == 1  # type: ignore[index]
 
 
 def test_it_runs_as_a_program_where_nothing_is_installed(storage: RegistryStorage, tmp_path: Path) -> None:
