@@ -18,7 +18,8 @@ def parse(content: bytes) -> Optional[Manifest]:
     """The manifest, or None where that is none. Knows Docker's schema 1 and 2, and OCI's."""
     try:
         document = json.loads(content.decode("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
+        # Anybody may have put it upstream, nested as deep as it gets.
         return None
     if not isinstance(document, dict):
         return None

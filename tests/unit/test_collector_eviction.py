@@ -187,6 +187,7 @@ def test_manifests_of_all_kinds_are_understood() -> None:
     assert parse(b'{"schemaVersion": 1, "fsLayers": [{"blobSum": "sha256:l"}]}') == Manifest(
         MANIFEST, ("sha256:l",)
     )
-    for content in (b"", b"[]", b"\xff", b'{"config": "sha256:c"}', b'{"layers": {}}'):
+    deep = b'{"config": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for content in (b"", b"[]", b"\xff", b'{"config": "sha256:c"}', b'{"layers": {}}', deep):
         assert parse(content) is None
     assert BLOB > MANIFEST > INDEX, "what names goes before what is named"
