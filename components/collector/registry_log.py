@@ -229,4 +229,5 @@ def _text(line: bytes) -> Optional[str]:
         text = json.loads(line.decode("utf-8", "replace"))["log"]
     except (ValueError, KeyError, TypeError):
         return None
-    return text if isinstance(text, str) else None
+    # Docker cuts what is longer than 16 KiB, a value and its quotes too: then a client's text would be fields.
+    return text if isinstance(text, str) and text.endswith("\n") else None

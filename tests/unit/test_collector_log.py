@@ -124,6 +124,17 @@ def test_a_client_cannot_write_fields_by_its_user_agent() -> None:
     assert (found.repository, found.status, found.method) == ("a", 404, "HEAD")
 
 
+def test_a_line_that_docker_cut_is_none(tmp_path: Path) -> None:
+    """In its first 16 KiB a client's user agent has no end: what is in it would read as fields."""
+    line = (
+        'time="2026-11-25T01:37:49Z" level=info msg="response completed" http.request.method=GET'
+        ' http.request.uri=/v2/a/manifests/b http.request.useragent="x http.response.status=² '
+    )
+    line = line.ljust(16 * 1024, "x")
+    (tmp_path / "log").write_text("".join(json.dumps({"log": piece}) + "\n" for piece in (line, '"\n')))
+    assert [parse(whole) for whole in LogFile(str(tmp_path / "log"), None).lines()] == []
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("22.796019ms", 0.022796019), ("658.283µs", 658.283e-6), ("1m2.5s", 62.5), ("1h0m0s", 3600), ("0s", 0)],

@@ -101,7 +101,7 @@ def write_use(
     line = (
         f'time="{at}" level=info msg="response completed" http.request.method={method} http.request.remoteaddr='
         f'"10.0.0.7:1" http.request.uri=/v2/{repository}/{kind}/{reference} http.response.duration=1ms'
-        " http.response.status=200 http.response.written=1"
+        " http.response.status=200 http.response.written=1\n"
     )
     with log.open("a") as stream:
         stream.write(json.dumps({"log": line}) + "\n")
