@@ -138,7 +138,7 @@ class Cache:
             if changed is None:
                 self.folders.gone(digest)
             elif abs(now - changed) < JUST_MOVED_SECONDS:
-                held.add(digest)
+                held[digest] = float("inf")
         return eviction.describe(
             self.name,
             self.folders.blobs,

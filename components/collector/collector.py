@@ -10,6 +10,7 @@ from . import eviction, marks, report
 from .cache import BURST_SECONDS, Cache, Container
 from .due import is_due
 from .eviction import Chosen, Content, Need
+from .ledger import SILENT_SECONDS
 from .marks import Pace
 from .removal import Leaving
 from .settings import Settings
@@ -73,7 +74,7 @@ class Collector:
         self._leaving = Leaving()
         self._stuck_until = 0.0
         self._reported = 0.0
-        self._sampled = float(usage.fact("sampled") or 0)
+        self._sampled = min(float(usage.fact("sampled") or 0), time.time())
         self._samples = usage.samples()
         self._pulls = usage.pulls(time.time())
         self._sweeping: Optional[Iterator[None]] = None
@@ -149,9 +150,11 @@ class Collector:
             return None
         contents, links = self._everything()
         leaving = self._leaving.digests
-        chosen = eviction.choose(
-            [content for content in contents if (content.cache, content.digest) not in leaving], need
-        )
+        contents = [content for content in contents if (content.cache, content.digest) not in leaving]
+        chosen = eviction.choose(contents, need)
+        if eviction.less(need, chosen).any():
+            least = eviction.less(self._need(away, self._settings.high), chosen)
+            chosen += eviction.choose_awaited(contents, least, time.time() - SILENT_SECONDS)
         part = chosen[:AT_ONCE]
         self._let_go(part, links, begin)
         rest = eviction.less(need, part)
@@ -199,7 +202,7 @@ class Collector:
             ttl_before,
             idle_before,
         )
-        chosen += [Chosen(one, eviction.LEFTOVER) for one in contents if not one.linked and not one.held]
+        chosen += [Chosen(one, eviction.LEFTOVER) for one in contents if not one.linked and one.held is None]
         for begin in range(0, len(chosen), AT_ONCE):
             self._let_go(chosen[begin : begin + AT_ONCE], links, time.monotonic())
             self._drain()
@@ -255,17 +258,19 @@ class Collector:
             text += f"; could not be written: {', '.join(unwritten)}"
         return text
 
-    def _need(self, away: float = 0.0) -> Need:
+    def _need(self, away: float = 0.0, low: Optional[float] = None) -> Need:
+        """What has to go, down to the mark `low` where a limit's high one is passed."""
         settings = self._settings
+        low = settings.low if low is None else low
         disk = disk_of(self._directory)
         staying = self._staying()
         used = sum(staying.values())
         own = {}
         for cache in self.caches:
             if cache.limit is not None:
-                own[cache.name] = self._over(staying[cache.name], cache.limit, cache.growth.rate, away)
+                own[cache.name] = self._over(staying[cache.name], cache.limit, low, cache.growth.rate, away)
         growth = sum(cache.growth.rate for cache in self.caches)
-        limit = 0 if settings.limit is None else self._over(used, settings.limit, growth, away)
+        limit = 0 if settings.limit is None else self._over(used, settings.limit, low, growth, away)
         free = disk.free + self.bytes - used - int(growth * away)
         return Need(limit, marks.under_reserve(free, settings.min_free_of(disk.size)), own)
 
@@ -286,10 +291,10 @@ class Collector:
         leaving = self._leaving.bytes
         return {cache.name: cache.bytes - leaving.get(cache.name, 0) for cache in self.caches}
 
-    def _over(self, used: int, limit: int, growth: float, away: float) -> int:
+    def _over(self, used: int, limit: int, low: float, growth: float, away: float) -> int:
         reaction = max(SHORTEST_REACTION_SECONDS, REACTION_FACTOR * self._leaving.slowest(BURST_SECONDS))
         pace = Pace(growth, reaction + away)
-        return marks.over_limit(used, limit, self._settings.high, self._settings.low, pace)
+        return marks.over_limit(used, limit, self._settings.high, low, pace)
 
     def _note_gap(self) -> None:
         """Notes how long nobody looked before this run: the next time is likely to be as long."""

@@ -32,5 +32,8 @@ def last_time(collect: str, now: float) -> float:
 
 
 def is_due(collect: str, last: Optional[float], now: float) -> bool:
-    """Whether a named moment has passed since the last time (None: never)."""
-    return last is None or last < last_time(collect, now)
+    """Whether a named moment has passed since the last time (None: never).
+
+    A last time that is still to come is by a clock that was ahead.
+    """
+    return last is None or last > now or last < last_time(collect, now)

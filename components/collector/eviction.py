@@ -12,8 +12,8 @@ class Content(NamedTuple):
     """One blob of a cache, be it a layer, a configuration, a manifest or an index.
 
     `used` is when it, or what names it, was last asked for; `fetched` when it, or the youngest that names
-    it, came; `tagged` whether a tag leads to it; `held` that it must stay now; `linked` whether any
-    repository has it: what has no link can be served to nobody.
+    it, came; `tagged` whether a tag leads to it; `held`, where it is to stay now, when a pull that it is held
+    for was last heard of; `linked` whether any repository has it: what has no link can be served to nobody.
     """
 
     cache: str
@@ -23,7 +23,7 @@ class Content(NamedTuple):
     used: float
     fetched: float
     tagged: bool
-    held: bool
+    held: Optional[float]
     linked: bool
 
 
@@ -69,17 +69,22 @@ def being_pulled(
     served: Mapping[Tuple[str, str], float],
     manifests: Mapping[str, Manifest],
     since: float,
-) -> Set[str]:
+) -> Dict[str, float]:
     """What clients are about to ask for: they got its manifest, and it has not been served to them since.
 
-    Both mappings are by client and digest; `asked` holds when a manifest was given out.
+    Both mappings are by client and digest; `asked` holds when a manifest was given out. The result has when
+    the latest of these pulls was last heard of: by its manifest, or by something that it names.
     """
-    result: Set[str] = set()
+    result: Dict[str, float] = {}
     for (client, digest), time in asked.items():
         manifest = manifests.get(digest)
         if time < since or manifest is None:
             continue
-        result.update(name for name in manifest.names if served.get((client, name), 0.0) < time)
+        given = {name: served.get((client, name), 0.0) for name in manifest.names}
+        heard = max([time, *given.values()])
+        for name, at in given.items():
+            if at < time:
+                result[name] = max(result.get(name, 0.0), heard)
     return result
 
 
@@ -113,10 +118,26 @@ def less(need: Need, chosen: Iterable[Chosen]) -> Need:
 
 def choose(contents: Iterable[Content], need: Need) -> List[Chosen]:
     """What was used longest ago, until as much is freed as needed or nothing may go any more."""
-    order = sorted(
-        (content for content in contents if not content.held),
-        key=lambda c: (c.linked, c.used, c.kind, c.digest),
+    return _first(
+        sorted(
+            (content for content in contents if content.held is None),
+            key=lambda c: (c.linked, c.used, c.kind, c.digest),
+        ),
+        need,
     )
+
+
+def choose_awaited(contents: Iterable[Content], need: Need, silent_before: float) -> List[Chosen]:
+    """What is held only for pulls not heard of since `silent_before`, the longest silent first.
+
+    For a limit that nothing else can keep: who asks for manifests alone, as scanners do, would else keep all
+    that they name.
+    """
+    awaited = [(one.held, one.digest, one) for one in contents if one.held is not None]
+    return _first([one for held, _, one in sorted(awaited) if held < silent_before], need)
+
+
+def _first(order: Iterable[Content], need: Need) -> List[Chosen]:
     limit, disk, own = need.limit, need.disk, dict(need.own)
     chosen: List[Chosen] = []
     for content in order:
@@ -138,7 +159,7 @@ def expired(
     """What came before `ttl_before`, and what has no tag and was last used before `idle_before`."""
     chosen = []
     for content in contents:
-        if content.held or not content.linked:
+        if content.held is not None or not content.linked:
             continue
         if ttl_before is not None and content.fetched < ttl_before:
             chosen.append(Chosen(content, TTL))
@@ -154,7 +175,7 @@ def describe(
     manifests: Mapping[str, Manifest],
     tagged: Iterable[str],
     linked: Set[str],
-    held: Set[str],
+    held: Mapping[str, float],
 ) -> List[Content]:
     """Everything in a cache as what the decisions are made on; `blobs` gives size and time of writing."""
     here = {digest: manifest for digest, manifest in manifests.items() if digest in blobs}
@@ -171,7 +192,7 @@ def describe(
             used[digest],
             fetched[digest],
             digest in with_tag,
-            digest in held,
+            held.get(digest),
             digest in linked,
         )
         for digest, (size, _) in blobs.items()

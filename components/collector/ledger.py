@@ -1,5 +1,6 @@
 """What the answers in a cache's log add up to: uses, pulls in progress, counters, clients, proofs."""
 
+import time
 from typing import Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from . import registry_log
@@ -7,6 +8,9 @@ from .registry_log import Answer
 
 PULL_SECONDS = 600.0
 """How long after its manifest a client may still ask for an image's blobs."""
+
+SILENT_SECONDS = 60.0
+"""A pull that has not been heard of for so long may have to fetch again, where else a limit would not hold."""
 
 RETURN_FADES = 0.8
 RETURNS_AWAITED = 3
@@ -69,6 +73,10 @@ class Ledger:
 
     def add(self, answer: Answer) -> None:
         """Books one answer."""
+        now = time.time()
+        if answer.ended > now:
+            # By a clock that was ahead it would be the latest of all for as long.
+            answer = answer._replace(ended=now)
         if answer.error is not None:
             self._count(f"error.{answer.error}")
         if answer.kind == registry_log.BASE:
@@ -76,10 +84,10 @@ class Ledger:
         elif answer.method in ("GET", "HEAD"):
             self._book_content(answer)
 
-    def forget_before(self, time: float) -> None:
+    def forget_before(self, moment: float) -> None:
         """Drops what is only needed while a pull lasts."""
         for book in (self.asked, self.served):
-            for key in [key for key, at in book.items() if at < time]:
+            for key in [key for key, at in book.items() if at < moment]:
                 del book[key]
         if len(self.marks) > 1000:
             self.marks.clear()

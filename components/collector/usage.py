@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import time
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from .ledger import KEPT_PULLS, KEPT_SECONDS, Client, Ledger
@@ -117,7 +118,7 @@ class Usage:
         self._rows("delete from folder where cache = ?", cache)
         self._many(
             "insert into folder values (?, ?, ?)",
-            [(cache, path, time) for path, time in folders.lasting().items()],
+            [(cache, path, changed) for path, changed in folders.lasting().items()],
         )
 
     def manifests(self) -> Dict[str, Manifest]:
@@ -135,9 +136,11 @@ class Usage:
         )
 
     def load(self, ledger: Ledger) -> None:
-        """Gives a cache's books what earlier runs wrote in them."""
-        cache = ledger.cache
-        for digest, at, again in self._rows("select digest, at, again from used where cache = ?", cache):
+        """Gives a cache's books what earlier runs wrote in them, but nothing by a clock that was ahead."""
+        cache, now = ledger.cache, time.time()
+        for digest, at, again in self._rows(
+            "select digest, at, again from used where cache = ? and at <= ?", cache, now
+        ):
             ledger.uses[digest] = at
             if again is not None:
                 ledger.returns[digest] = again
@@ -145,14 +148,15 @@ class Usage:
         for address, last, requests in self._rows(
             "select address, last, requests from client where cache = ?", cache
         ):
-            ledger.clients[address] = Client(last, requests)
-        ledger.proofs.update(self._rows("select client, at from proof"))
+            ledger.clients[address] = Client(min(last, now), requests)
+        ledger.proofs.update((client, min(at, now)) for client, at in self._rows("select client, at from proof"))
         last = self.fact(f"last_use {cache}")
-        ledger.last_use = None if last is None else float(last)
+        ledger.last_use = None if last is None else min(float(last), now)
         # Pulls that were in progress when the last run ended are so still.
         for key, name in (("asked", "asked"), ("served", "served")):
             for client, digest, at in json.loads(self.fact(f"{key} {cache}") or "[]"):
-                getattr(ledger, name)[client, digest] = at
+                if at <= now:
+                    getattr(ledger, name)[client, digest] = at
         for nonce, addresses, pulled in json.loads(self.fact(f"marks {cache}") or "[]"):
             ledger.marks[nonce] = (set(addresses), pulled)
 

@@ -17,14 +17,14 @@ def contents(
     *,
     tagged: tuple[str, ...] = (),
     unlinked: tuple[str, ...] = (),
-    held: tuple[str, ...] = (),
+    held: dict[str, float] | None = None,
     cache: str = "docker.io",
     written: float = 0.0,
 ) -> list[Content]:
     """A cache in which everything has the same size; a name that begins with m is a manifest."""
     blobs = dict.fromkeys(uses, (SIZE, written))
     linked = set(uses) - set(unlinked)
-    return eviction.describe(cache, blobs, uses, manifests or {}, tagged, linked, set(held))
+    return eviction.describe(cache, blobs, uses, manifests or {}, tagged, linked, held or {})
 
 
 def image(*names: str) -> Manifest:
@@ -99,7 +99,7 @@ def test_what_goes_is_what_was_used_longest_ago(
 
 def test_without_a_logged_use_the_first_fetch_counts() -> None:
     blobs = {"old": (SIZE, 5.0), "new": (SIZE, 7.0), "served": (SIZE, 1.0)}
-    found = eviction.describe("docker.io", blobs, {"served": 6.0}, {}, (), set(blobs), set())
+    found = eviction.describe("docker.io", blobs, {"served": 6.0}, {}, (), set(blobs), {})
     assert [one.content.digest for one in eviction.choose(found, Need(1000, 0, {}))] == [
         "old",
         "served",
@@ -108,8 +108,17 @@ def test_without_a_logged_use_the_first_fetch_counts() -> None:
 
 
 def test_what_is_held_does_not_go_even_where_nothing_else_is_left() -> None:
-    found = contents({"a": 1, "b": 2}, held=("a",))
+    found = contents({"a": 1, "b": 2}, held={"a": 3.0})
     assert [one.content.digest for one in eviction.choose(found, Need(1000, 0, {}))] == ["b"]
+
+
+def test_of_what_is_awaited_goes_what_was_silent_for_longest() -> None:
+    found = contents({"a": 1, "b": 2, "c": 3, "free": 4}, held={"a": 20.0, "b": 10.0, "c": 30.0})
+    chosen = eviction.choose_awaited(found, Need(1000, 0, {}), silent_before=30.0)
+    assert [one.content.digest for one in chosen] == ["b", "a"]
+    assert [
+        one.content.digest for one in eviction.choose_awaited(found, Need(100, 0, {}), silent_before=30.0)
+    ] == ["b"]
 
 
 def test_what_nobody_can_ask_for_goes_first() -> None:
@@ -134,26 +143,33 @@ def test_what_an_own_limit_frees_counts_for_the_mirrors_too() -> None:
     assert [one.content.digest for one in chosen] == ["a", "x"]
 
 
+# (what it is, what was asked for, what was served, what is held, and when its pull was last heard of)
 PULLS = [
-    ("not served yet", {("c", "m"): 50.0}, {}, {"a", "b"}),
-    ("served since", {("c", "m"): 50.0}, {("c", "a"): 51.0}, {"b"}),
-    ("served before, and asked for again", {("c", "m"): 50.0}, {("c", "a"): 49.0}, {"a", "b"}),
-    ("served to somebody else", {("c", "m"): 50.0}, {("d", "a"): 51.0}, {"a", "b"}),
-    ("too long ago", {("c", "m"): 9.0}, {}, set()),
-    ("not a manifest that is known", {("c", "x"): 50.0}, {}, set()),
+    ("not served yet", {("c", "m"): 50.0}, {}, {"a": 50.0, "b": 50.0}),
+    ("served since", {("c", "m"): 50.0}, {("c", "a"): 51.0}, {"b": 51.0}),
+    ("served before, and asked for again", {("c", "m"): 50.0}, {("c", "a"): 49.0}, {"a": 50.0, "b": 50.0}),
+    ("served to somebody else", {("c", "m"): 50.0}, {("d", "a"): 51.0}, {"a": 50.0, "b": 50.0}),
+    (
+        "of several that wait, who was heard of last",
+        {("c", "m"): 50.0, ("d", "m"): 20.0},
+        {("d", "a"): 90.0},
+        {"a": 50.0, "b": 90.0},
+    ),
+    ("too long ago", {("c", "m"): 9.0}, {}, {}),
+    ("not a manifest that is known", {("c", "x"): 50.0}, {}, {}),
 ]
 
 
 @pytest.mark.parametrize(("asked", "served", "expected"), [p[1:] for p in PULLS], ids=[p[0] for p in PULLS])
 def test_what_a_client_is_about_to_ask_for_is_held(
-    asked: dict[tuple[str, str], float], served: dict[tuple[str, str], float], expected: set[str]
+    asked: dict[tuple[str, str], float], served: dict[tuple[str, str], float], expected: dict[str, float]
 ) -> None:
     assert eviction.being_pulled(asked, served, {"m": image("a", "b")}, since=10.0) == expected
 
 
 def test_ttl_counts_from_the_first_fetch_whatever_was_used_since() -> None:
     blobs = {"m": (SIZE, 10.0), "a": (SIZE, 10.0), "young": (SIZE, 90.0)}
-    found = eviction.describe("docker.io", blobs, {"m": 99.0}, {"m": image("a")}, ("m",), set(blobs), set())
+    found = eviction.describe("docker.io", blobs, {"m": 99.0}, {"m": image("a")}, ("m",), set(blobs), {})
     assert [one.content.digest for one in eviction.expired(found, 50.0, None)] == ["m", "a"]
     assert {one.reason for one in eviction.expired(found, 50.0, None)} == {TTL}
 
@@ -161,7 +177,7 @@ def test_ttl_counts_from_the_first_fetch_whatever_was_used_since() -> None:
 def test_ttl_leaves_an_old_layer_that_a_young_image_names() -> None:
     blobs = {"m1": (SIZE, 10.0), "m2": (SIZE, 90.0), "shared": (SIZE, 10.0)}
     manifests = {"m1": image("shared"), "m2": image("shared")}
-    found = eviction.describe("docker.io", blobs, {}, manifests, ("m1", "m2"), set(blobs), set())
+    found = eviction.describe("docker.io", blobs, {}, manifests, ("m1", "m2"), set(blobs), {})
     assert [one.content.digest for one in eviction.expired(found, 50.0, None)] == ["m1"]
 
 
@@ -175,7 +191,7 @@ def test_untagged_lets_go_of_what_no_tag_leads_to_and_nobody_used_lately() -> No
 
 
 def test_what_is_being_pulled_does_not_expire() -> None:
-    assert eviction.expired(contents({"a": 1}, held=("a",)), 50.0, 50.0) == []
+    assert eviction.expired(contents({"a": 1}, held={"a": 3.0}), 50.0, 50.0) == []
 
 
 def test_manifests_of_all_kinds_are_understood() -> None:

@@ -280,6 +280,54 @@ def test_a_use_in_the_log_keeps_an_old_image(storage: RegistryStorage, tmp_path:
     assert is_whole(storage, made[0]), "a later run knows it too"
 
 
+@pytest.mark.parametrize(
+    ("asked_ago", "served_ago", "stays"),
+    [
+        (5.0, None, True),
+        (300.0, None, False),
+        (300.0, 5.0, True),
+        # The clock was ahead.
+        (-8 * HOUR, None, True),
+    ],
+)
+def test_what_is_being_pulled_stays_unless_a_limit_needs_it_and_the_client_has_been_silent(
+    storage: RegistryStorage, tmp_path: Path, asked_ago: float, served_ago: float | None, stays: bool
+) -> None:
+    made = [storage.image(f"library/i{n}", [layer(n), layer(100 + n)], age=HOUR) for n in range(20)]
+    log = tmp_path / "log"
+    for image in made:
+        write_use(log, image.repository, image.digest, ago=asked_ago)
+        if served_ago is not None:
+            write_use(log, image.repository, image.blobs[1], kind="blobs", ago=served_ago)
+    kept = run(storage, settings(storage, limit=100 * ALLOCATED), log=log)
+    kept.keep_limits()
+    kept.write()
+    kept.close()
+    running = run(storage, settings(storage, limit=10 * ALLOCATED), log=log)
+    running.keep_limits()
+    assert all(storage.serves(image.repository, image.blobs[2]) is not None for image in made) is stays
+    assert (running.stuck > 0) is stays
+    assert stays or 8 * ALLOCATED <= running.bytes <= 9 * ALLOCATED, "no deeper than it has to"
+
+
+def test_a_clock_that_was_ahead_keeps_nothing_for_longer(
+    storage: RegistryStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = images(storage, 5)
+    log = tmp_path / "log"
+    with monkeypatch.context() as ahead:
+        now = time.time
+        ahead.setattr(time, "time", lambda: now() + 8 * HOUR)
+        write_use(log, "library/i0", made[0].digest)
+        early = run(storage, settings(storage), log=log)
+        early.once()
+        early.close()
+    running = run(storage, settings(storage, limit=2 * ALLOCATED, ttl=int(HOUR / 2)), log=log)
+    running.watch(0.0, lambda: True)
+    assert is_gone(storage, made[0]), "nobody is about to ask for it, and it is the oldest"
+    assert running.removed["ttl"][0] > 0, "the next time to collect is not in eight hours"
+
+
 def test_what_is_being_fetched_counts_and_stays(storage: RegistryStorage) -> None:
     images(storage, 4)
     upload = storage.upload("library/i0", layer(9) * 20)
@@ -398,7 +446,7 @@ def test_data_goes_only_after_every_link_to_it(storage: RegistryStorage) -> None
 
 
 def chosen(storage: RegistryStorage, digest: str) -> list[Chosen]:
-    return [Chosen(Content("docker.io", digest, 1, BLOB, 0.0, 0.0, True, False, True), "limit")]
+    return [Chosen(Content("docker.io", digest, 1, BLOB, 0.0, 0.0, True, None, True), "limit")]
 
 
 def parts(storage: RegistryStorage) -> tuple[BlobFolders, Repositories, Links]:
