@@ -127,7 +127,7 @@ case $action in
   restore)
     systemctl disable -q --now "$UNIT.timer" "$UNIT-relief.timer" 2>/dev/null || true
     systemctl stop "$UNIT.service" "$UNIT-relief.service" "$UNIT-now.service" 2>/dev/null || true
-    rm -rf "${STATE:?}" "$CONTAINERS"
+    rm -rf "${STATE:?}" "$CONTAINERS"*
     rmdir "${CONTAINERS%/*}" 2>/dev/null || true
     rm -f "$METRICS"/collect.{prom,json}{,.new}
     rmdir "$METRICS" 2>/dev/null || true

@@ -39,5 +39,31 @@ def test_it_needs_nothing_that_is_not_sent_along(package: str, tmp_path: Path) -
     subprocess.run([sys.executable, "-I", "-S", "-c", _from(work / "scripts", program)], check=True)
 
 
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ("echo /cache true /log", "/cache true /log\n"),
+        ("echo /cache true /log; exit 1", "/cache true /log\n"),
+        ("exit 1", ""),
+        ("exec sleep 60", "/cache true /before\n"),
+    ],
+    ids=["answers", "knows one of two", "is not there", "hangs"],
+)
+def test_the_collectors_containers_are_those_that_the_engine_tells_of_in_time(
+    tmp_path: Path, engine: str, expected: str
+) -> None:
+    programs = {"docker": engine, "timeout": 'shift; exec /usr/bin/timeout 1 "$@"'}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    found = tmp_path / "found" / "containers"
+    found.parent.mkdir()
+    found.write_text("/cache true /before\n")
+    script = ["bash", str(SCRIPTS / "collect_containers.sh"), str(found), "cache", "another"]
+    subprocess.run(script, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True, timeout=20)
+    assert found.read_text() == expected
+    assert [path.name for path in found.parent.iterdir()] == ["containers"]
+
+
 def _from(place: Path, program: str) -> str:
     return f"import sys; sys.path.insert(0, {str(place)!r}); {program}"
