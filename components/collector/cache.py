@@ -5,7 +5,7 @@ import time
 from typing import Callable, Deque, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from . import eviction
-from .eviction import Content
+from .eviction import STAYS, Content
 from .ledger import PULL_SECONDS, Ledger, Storage
 from .manifests import Manifest
 from .manifests import parse as parse_manifest
@@ -129,6 +129,7 @@ class Cache:
         now = time.time()
         self.ledger.forget_before(now - PULL_SECONDS)
         held = eviction.being_pulled(self.ledger.asked, self.ledger.served, manifests, now - PULL_SECONDS)
+        held.update(dict.fromkeys(self.removal.failed, STAYS))
         linked = set()
         for digest in list(self.folders.blobs):
             if links.has(digest):
@@ -138,7 +139,7 @@ class Cache:
             if changed is None:
                 self.folders.gone(digest)
             elif abs(now - changed) < JUST_MOVED_SECONDS:
-                held[digest] = float("inf")
+                held[digest] = STAYS
         return eviction.describe(
             self.name,
             self.folders.blobs,

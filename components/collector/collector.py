@@ -156,9 +156,9 @@ class Collector:
             least = eviction.less(self._need(away, self._settings.high), chosen)
             chosen += eviction.choose_awaited(contents, least, time.time() - SILENT_SECONDS)
         part = chosen[:AT_ONCE]
-        self._let_go(part, links, begin)
-        rest = eviction.less(need, part)
-        if len(chosen) > AT_ONCE:
+        begun = self._let_go(part, links, begin)
+        rest = eviction.less(need, begun)
+        if len(chosen) > AT_ONCE or (len(begun) < len(part) and rest.any()):
             return rest
         if rest.any():
             # All is on its way that may go. Looking again at once finds no more.
@@ -253,6 +253,9 @@ class Collector:
         text = report.line(
             self._run(time.time()), self.removed, self._settings.limit, self.stuck, self._worked
         )
+        failed = [reason for cache in self.caches for reason in cache.removal.failed.values()]
+        if failed:
+            text += f"; {len(failed)} blob{'s' * (len(failed) > 1)} could not be removed: {failed[0]}"
         unwritten = [trouble for trouble in (self._usage.trouble, self._unwritten) if trouble]
         if unwritten:
             text += f"; could not be written: {', '.join(unwritten)}"
@@ -334,15 +337,15 @@ class Collector:
             contents += cache.contents(self._manifests, links[cache.name], with_tags=exact)
         return contents, links
 
-    def _let_go(self, chosen: List[Chosen], links: Dict[str, Links], since: float) -> None:
-        """Lets some content begin to go that was thought of at `since`."""
+    def _let_go(self, chosen: List[Chosen], links: Dict[str, Links], since: float) -> List[Chosen]:
+        """Lets some content begin to go that was thought of at `since`; gives what of it does."""
         by_cache: Dict[str, List[Chosen]] = {}
         for one in chosen:
             by_cache.setdefault(one.content.cache, []).append(one)
         if not by_cache:
-            return
+            return []
         self.rounds += 1
-        self._leaving.begin(
+        return self._leaving.begin(
             [(self._by_name[name].removal, group, links[name]) for name, group in by_cache.items()], since
         )
 

@@ -7,6 +7,9 @@ from .manifests import BLOB, Manifest
 LIMIT, DISK, TTL, UNTAGGED, LEFTOVER = "limit", "disk", "ttl", "untagged", "leftover"
 REASONS = (LIMIT, DISK, TTL, UNTAGGED, LEFTOVER)
 
+STAYS = float("inf")
+"""In place of when a pull was last heard of: held whatever comes."""
+
 
 class Content(NamedTuple):
     """One blob of a cache, be it a layer, a configuration, a manifest or an index.

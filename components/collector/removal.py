@@ -54,16 +54,20 @@ class Removal:
         self._step = step
         self._uploads: Sequence[Upload] = ()
         self._looked = 0.0
+        # What could not be removed, and why. It is not tried for again in this run.
+        self.failed: Dict[str, str] = {}
 
-    def unlink(self, chosen: Iterable[Chosen], links: Links) -> None:
-        """The first step: from now on the registry has none of it."""
-        for one in chosen:
-            for link in links.of(one.content.digest):
-                self._remove(link)
-                if "_layers" in link.split(os.sep):
-                    # A layer's folder that goes just when its link is written again costs nobody anything:
-                    # the client has its bytes by then. A manifest's would cost an answer.
-                    self._remove_folder(os.path.dirname(link))
+    def unlink(self, chosen: Iterable[Chosen], links: Links) -> List[Chosen]:
+        """The first step: from now on the registry has none of it; gives what that was done for."""
+        return [one for one in chosen if self._try(self._unlink, one, links)]
+
+    def _unlink(self, one: Chosen, links: Links) -> None:
+        for link in links.of(one.content.digest):
+            self._remove(link)
+            if "_layers" in link.split(os.sep):
+                # A layer's folder that goes just when its link is written again costs nobody anything:
+                # the client has its bytes by then. A manifest's would cost an answer.
+                self._remove_folder(os.path.dirname(link))
 
     def remove(self, chosen: Sequence[Chosen], links: Links) -> Outcome:
         """The second step, after the pause: the data of what has no link again."""
@@ -81,9 +85,17 @@ class Removal:
             if self._is_nearly_uploaded(size):
                 outcome.waiting.append(one)
             elif not any(os.path.exists(link) for link in set(links.of(digest) + again.of(digest))):
-                self._remove_data(one)
-                outcome.gone.append(one)
+                if self._try(self._remove_data, one):
+                    outcome.gone.append(one)
         return outcome
+
+    def _try(self, act: Callable[..., None], one: Chosen, *rest: Links) -> bool:
+        try:
+            act(one, *rest)
+        except OSError as error:
+            self.failed[one.content.digest] = str(error)
+            return False
+        return True
 
     def _is_nearly_uploaded(self, size: int) -> bool:
         if time.monotonic() - self._looked > UPLOADS_SECONDS:
@@ -169,12 +181,12 @@ class Leaving:
         self._took = [(ended, took) for ended, took in self._took if ended > now - seconds]
         return max((took for _, took in self._took), default=0.0)
 
-    def begin(self, jobs: Sequence[Job], since: float) -> None:
-        """The first step, for what was thought of at `since`."""
-        for removal, chosen, links in jobs:
-            removal.unlink(chosen, links)
+    def begin(self, jobs: Sequence[Job], since: float) -> List[Chosen]:
+        """The first step, for what was thought of at `since`; gives what is on its way out."""
+        begun = [(removal, removal.unlink(chosen, links), links) for removal, chosen, links in jobs]
         # Also what had no link before waits: a run that was killed may have taken that a moment ago.
-        self._batches.append(_Batch(jobs, since, self._clock()))
+        self._batches.append(_Batch(begun, since, self._clock()))
+        return [one for _, chosen, _ in begun for one in chosen]
 
     def nap(self) -> None:
         """Waits a moment, and notes by how much it became longer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -433,6 +434,30 @@ def test_killed_at_any_point_nothing_that_is_left_answers_wrongly(
     assert later.bytes < 600_000
     linked = {f"sha256:{path.parent.name}" for path in storage.links()}
     assert storage.digests() <= linked, "nothing is left that nobody can ask for"
+
+
+@pytest.mark.parametrize("stays", ["a link", "the data"])
+def test_what_cannot_be_removed_is_left_out_and_the_limit_still_holds(
+    storage: RegistryStorage, monkeypatch: pytest.MonkeyPatch, stays: str
+) -> None:
+    made = images(storage, 20)
+    name, digest = made[0].repository, made[0].blobs[1]
+    path = storage.layer_link(name, digest) if stays == "a link" else storage.blob_file(digest)
+    unlink = os.unlink
+
+    def fail(which: str) -> None:
+        if which == str(path):
+            raise OSError(errno.EIO, "Input/output error", which)
+        unlink(which)
+
+    monkeypatch.setattr(os, "unlink", fail)
+    limit = int(1.5 * ALLOCATED)
+    running = run(storage, settings(storage, limit=limit))
+    running.once()
+    assert running.bytes < limit
+    assert path.exists()
+    assert f"; 1 blob could not be removed: [Errno 5] Input/output error: '{path}'" in running.line()
+    assert running.removed["limit"][0] >= 55
 
 
 def test_data_goes_only_after_every_link_to_it(storage: RegistryStorage) -> None:
