@@ -10,7 +10,7 @@ from . import eviction, marks, report
 from .cache import BURST_SECONDS, Cache, Container
 from .due import is_due
 from .eviction import Chosen, Content, Need
-from .ledger import SILENT_SECONDS
+from .ledger import PULL_SECONDS, SILENT_SECONDS
 from .marks import Pace
 from .removal import Leaving
 from .settings import Settings
@@ -223,6 +223,7 @@ class Collector:
             self._pulls += [
                 (at, cache.name, client, repository) for at, client, repository in cache.ledger.new_pulls
             ]
+            cache.ledger.forget_before(now - PULL_SECONDS)
             self._usage.keep(cache.ledger)
             self._usage.keep_folders(cache.name, cache.folders)
             if cache.log is not None and cache.log.position is not None:

@@ -22,6 +22,9 @@ CLOCK_SLACK = 0.005
 
 KEPT_PULLS = 5000
 KEPT_SECONDS = 48 * 3600.0
+KNOWN_SECONDS = 30 * 24 * 3600.0
+"""How long a client is remembered after its last request, and its last proof."""
+
 HIT, MISS, ERROR = "hit", "miss", "error"
 COUNTERS = (
     tuple(

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from .ledger import KEPT_PULLS, KEPT_SECONDS, Client, Ledger
+from .ledger import KEPT_PULLS, KEPT_SECONDS, KNOWN_SECONDS, Client, Ledger
 from .manifests import Manifest
 from .registry_log import Position
 from .storage import Blob, BlobFolders
@@ -146,10 +146,15 @@ class Usage:
                 ledger.returns[digest] = again
         ledger.counters.update(self._rows("select name, value from counter where cache = ?", cache))
         for address, last, requests in self._rows(
-            "select address, last, requests from client where cache = ?", cache
+            "select address, last, requests from client where cache = ? and last >= ?",
+            cache,
+            now - KNOWN_SECONDS,
         ):
             ledger.clients[address] = Client(min(last, now), requests)
-        ledger.proofs.update((client, min(at, now)) for client, at in self._rows("select client, at from proof"))
+        ledger.proofs.update(
+            (client, min(at, now))
+            for client, at in self._rows("select client, at from proof where at >= ?", now - KNOWN_SECONDS)
+        )
         last = self.fact(f"last_use {cache}")
         ledger.last_use = None if last is None else min(float(last), now)
         # Pulls that were in progress when the last run ended are so still.
@@ -226,7 +231,7 @@ class Usage:
         return [tuple(row) for row in rows][::-1]
 
     def prune(self, cache: str, now: float) -> None:
-        """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and samples."""
+        """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and samples, and who came long ago."""
         self._rows("delete from pull where at < ?", now - KEPT_SECONDS)
         # The last one before these days is what the counters of them grew from.
         self._rows(
@@ -234,6 +239,8 @@ class Usage:
             " where older.cache = sample.cache and older.at < ?)",
             now - KEPT_SECONDS,
         )
+        self._rows("delete from client where last < ?", now - KNOWN_SECONDS)
+        self._rows("delete from proof where at < ?", now - KNOWN_SECONDS)
         self._rows(
             "delete from used where cache = ? and at < ? and digest not in"
             " (select digest from blob where cache = ?)",

@@ -95,13 +95,21 @@ def images(storage: RegistryStorage, count: int) -> list[Image]:
 
 
 def write_use(
-    log: Path, repository: str, reference: str, *, method: str = "GET", kind: str = "manifests", ago: float = 0.0
+    log: Path,
+    repository: str,
+    reference: str,
+    *,
+    method: str = "GET",
+    kind: str = "manifests",
+    ago: float = 0.0,
+    client: str = "10.0.0.7",
 ) -> None:
-    """Writes down in a registry's log that a client was given something."""
+    """Writes down in a registry's log that a client was given something, or proves its way (kind "proof")."""
+    uri = f"/v2/?proof={reference}" if kind == "proof" else f"/v2/{repository}/{kind}/{reference}"
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago))
     line = (
         f'time="{at}" level=info msg="response completed" http.request.method={method} http.request.remoteaddr='
-        f'"10.0.0.7:1" http.request.uri=/v2/{repository}/{kind}/{reference} http.response.duration=1ms'
+        f'"{client}:1" http.request.uri="{uri}" http.response.duration=1ms'
         " http.response.status=200 http.response.written=1\n"
     )
     with log.open("a") as stream:
@@ -458,6 +466,35 @@ def test_what_cannot_be_removed_is_left_out_and_the_limit_still_holds(
     assert path.exists()
     assert f"; 1 blob could not be removed: [Errno 5] Input/output error: '{path}'" in running.line()
     assert running.removed["limit"][0] >= 55
+
+
+def test_the_records_of_a_pull_go_with_it_and_those_of_who_came_after_a_month(
+    storage: RegistryStorage, tmp_path: Path
+) -> None:
+    image = images(storage, 1)[0]
+    log = tmp_path / "log"
+    month = 31 * 24 * HOUR
+    for ago, client in ((month, "10.0.0.6"), (HOUR, "10.0.0.7"), (5.0, "10.0.0.8")):
+        write_use(log, "", f"{client}.0123.begin", kind="proof", ago=ago, client=client)
+        write_use(log, image.repository, image.digest, ago=ago, client=client)
+        write_use(log, "", f"{client}.0123.end", kind="proof", ago=ago, client=client)
+    for _ in range(2):
+        running = run(storage, settings(storage), log=log)
+        running.once()
+        running.close()
+    running = run(storage, settings(storage), log=log)
+    write_use(log, image.repository, image.digest, ago=HOUR)
+    running.write()
+    usage = Usage(str(tmp_path / "usage.db"))
+    asked, served = (json.loads(usage.fact(f"{book} docker.io") or "") for book in ("asked", "served"))
+    assert [client for client, _, _ in asked] == ["10.0.0.8"]
+    assert [client for client, _, _ in served] == ["10.0.0.8"]
+    books = running.caches[0].ledger
+    usage.load(books)
+    assert set(books.clients) == set(books.proofs) == {"10.0.0.7", "10.0.0.8"}
+    with contextlib.closing(sqlite3.connect(tmp_path / "usage.db")) as database:
+        for table in ("client", "proof"):
+            assert database.execute(f"select count(*) from {table}").fetchone() == (2,)
 
 
 def test_data_goes_only_after_every_link_to_it(storage: RegistryStorage) -> None:
