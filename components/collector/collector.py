@@ -77,7 +77,9 @@ class Collector:
         self._sampled = min(float(usage.fact("sampled") or 0), time.time())
         self._samples = usage.samples()
         self._pulls = usage.pulls(time.time())
-        self._sweeping: Optional[Iterator[None]] = None
+        # Cache and repository that the sweep has come to. One run may be too short for all.
+        self._swept: Optional[List[str]] = json.loads(usage.fact("swept") or "null")
+        self._sweeping: Optional[Iterator[None]] = self._sweep_on() if self._swept else None
         self._begun = time.time()
         self._gap = SHORTEST_GAP_SECONDS
         self._worked = 0.0
@@ -122,6 +124,8 @@ class Collector:
 
     def once(self) -> None:
         """Everything that there is to do, one time."""
+        # From the begin on, whatever another run has come to.
+        self._sweeping = None
         self.collect()
         self._sweep_for(float("inf"))
         self.keep_limits()
@@ -212,7 +216,7 @@ class Collector:
             self._usage.prune(cache.name, now)
         self._usage.set_fact("collected", str(now))
         self._usage.commit()
-        self._sweeping = self._sweep_all()
+        self._begin_to_sweep()
 
     def write(self) -> None:
         """Writes down what is known, for the next run and for those who look."""
@@ -233,6 +237,7 @@ class Collector:
             cache.meet(found.get(cache.container), self._usage)
         if now - self._sampled >= SAMPLE_SECONDS:
             self._sample(now)
+        self._usage.set_fact("swept", json.dumps(self._swept))
         self._usage.set_fact("last_run", json.dumps(self._run(now)))
         self._usage.commit()
         self._pulls = report.recent(self._pulls, now)
@@ -364,21 +369,37 @@ class Collector:
         cache.last_eviction = str(now)
         self._usage.set_fact(f"last_eviction {cache.name}", cache.last_eviction)
 
-    def _sweep_all(self) -> Iterator[None]:
+    def _begin_to_sweep(self) -> None:
         for cache in self.caches:
             sweep = Sweep(cache.folders, cache.repositories, step=self._step)
-            for _ in sweep.run():
-                yield
+            sweep.dead_uploads()
             if sweep.uploads:
                 self._book(cache, eviction.LEFTOVER, sweep.uploads, sweep.upload_bytes, time.time())
+        # One that is under way has not been everywhere yet: begun anew each time, it never would.
+        if self._sweeping is None:
+            self._swept = ["", ""]
+            self._sweeping = self._sweep_on()
+
+    def _sweep_on(self) -> Iterator[None]:
+        assert self._swept is not None
+        first, after = self._swept
+        for cache in sorted(self.caches, key=lambda cache: cache.name):
+            if cache.name >= first:
+                sweep = Sweep(cache.folders, cache.repositories, step=self._step)
+                for done in sweep.run(after if cache.name == first else ""):
+                    self._swept = [cache.name, done]
+                    yield
+        self._swept = None
 
     def _sweep_for(self, seconds: float) -> None:
         end = time.monotonic() + seconds
-        while self._sweeping is not None and time.monotonic() < end:
+        while self._sweeping is not None:
             try:
                 next(self._sweeping)
             except StopIteration:
                 self._sweeping = None
+            if time.monotonic() >= end:
+                break
 
     def _is_due(self) -> bool:
         if self._usage.trouble:

@@ -43,19 +43,23 @@ class Sweep:
         self.uploads = 0
         self.upload_bytes = 0
 
-    def run(self) -> Iterator[None]:
-        """Cleans; yields after each repository."""
+    def dead_uploads(self) -> None:
+        """Removes them. They may be large, and are found at once."""
         for upload in self._repositories.uploads():
             if upload.grown < self._before:
                 self._step(upload.path)
                 shutil.rmtree(upload.path, ignore_errors=True)
                 self.uploads += 1
                 self.upload_bytes += upload.size
-        for repository in self._repositories.all():
-            self._links(repository)
-            self._tags(repository)
-            self._empty_folders(repository)
-            yield
+
+    def run(self, after: str = "") -> Iterator[str]:
+        """Cleans all the rest of the repositories `after` one, by name; yields the name of each that is done."""
+        for repository in sorted(self._repositories.all()):
+            if repository.name > after:
+                self._links(repository)
+                self._tags(repository)
+                self._empty_folders(repository)
+                yield repository.name
         for path in [*self._repositories.empty(), *self._folders.hollow]:
             self._remove_empty(path)
 

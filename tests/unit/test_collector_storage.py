@@ -618,8 +618,9 @@ def test_a_sweep_takes_what_nobody_can_ask_for_and_only_after_an_hour(storage: R
     for passed in range(9):
         storage.make_old(2 * HOUR)
         repositories.refresh()
-        for _ in sweep.Sweep(folders, repositories, now=now).run():
-            pass
+        sweeping = sweep.Sweep(folders, repositories, now=now)
+        sweeping.dead_uploads()
+        assert list(sweeping.run()) == sorted(one.name for one in repositories.all())
         assert is_whole(storage, kept)
         assert storage.tag_link("library/kept", "latest").exists()
         assert storage.tag_link("library/fresh", "latest").exists(), f"it is young ({passed})"
@@ -627,6 +628,35 @@ def test_a_sweep_takes_what_nobody_can_ask_for_and_only_after_an_hour(storage: R
     assert not storage.blob_file(gone.digest).parent.exists()
     assert not dead.exists()
     assert (alive / "data").exists()
+
+
+def test_a_sweep_goes_on_in_the_next_runs_until_it_has_been_everywhere(
+    storage: RegistryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector, "SWEEP_SECONDS", 0.0)
+    second = RegistryStorage(storage.data.parent / "second")
+    upstreams = [Upstream(name, name, str(one.data), None) for name, one in (("b", storage), ("a", second))]
+    stale = []
+    for one in (storage, second):
+        for number in range(5):
+            image = one.image(f"library/i{number}", [layer(number)], age=2 * HOUR)
+            one.blob_file(image.blobs[1]).unlink()
+            stale.append(one.layer_link(image.repository, image.blobs[1]))
+    dead = second.upload("library/i4", b"x", age=2 * HOUR)
+    left = []
+    for _ in range(20):
+        running = run(storage, settings(storage, upstreams=upstreams))
+        ticks = iter([False, False, True])
+        running.watch(60.0, lambda ticks=ticks: next(ticks))  # type: ignore[misc]
+        running.close()
+        left.append(sum(link.exists() for link in stale))
+        assert not dead.exists(), "however much else there is to clean"
+        if not left[-1]:
+            break
+    assert left[0] > 0, "one run is too short"
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+    assert len(left) <= 7
 
 
 def test_a_database_that_cannot_be_read_is_begun_anew(storage: RegistryStorage) -> None:
