@@ -28,6 +28,9 @@ NEARLY_DONE = 64 * 1024
 UPLOADS_SECONDS = 0.01
 """How long a look at what is being uploaded holds."""
 
+LINKS_SECONDS, LINKS_FACTOR = 0.25, 3
+"""How long a look at the links that came back holds; where it took long, so many times that."""
+
 SHORTEST_AGAIN_SECONDS, AGAIN_FACTOR = 0.05, 5
 TRIED_SECONDS = 5.0
 """How often, and how long, data is tried for again that an upload may be about to become."""
@@ -52,7 +55,7 @@ class Removal:
         self._folders = folders
         self._repositories = repositories
         self._step = step
-        self._uploads: Sequence[Upload] = ()
+        self._uploads: List[Upload] = []
         self._looked = 0.0
         # What could not be removed, and why. It is not tried for again in this run.
         self.failed: Dict[str, str] = {}
@@ -71,10 +74,15 @@ class Removal:
 
     def remove(self, chosen: Sequence[Chosen], links: Links) -> Outcome:
         """The second step, after the pause: the data of what has no link again."""
-        self._repositories.refresh()
-        again = self._repositories.links()
+        wanted = {one.content.digest for one in chosen}
+        back: Dict[str, Set[str]] = {}
+        times: Dict[str, int] = {}
+        holds_until = 0.0
         outcome = Outcome([], [])
         for one in chosen:
+            if time.monotonic() >= holds_until:
+                # Among many, what is removed last may have had its link for seconds.
+                holds_until = self._find_links(wanted, back, times)
             digest = one.content.digest
             try:
                 size = os.stat(self._folders.data(digest)).st_size
@@ -84,7 +92,7 @@ class Removal:
             # The registry drops an upload of what it finds to be there already, and links that.
             if self._is_nearly_uploaded(size):
                 outcome.waiting.append(one)
-            elif not any(os.path.exists(link) for link in set(links.of(digest) + again.of(digest))):
+            elif not any(os.path.exists(link) for link in back.get(digest, set()).union(links.of(digest))):
                 if self._try(self._remove_data, one):
                     outcome.gone.append(one)
         return outcome
@@ -97,9 +105,21 @@ class Removal:
             return False
         return True
 
+    def _find_links(self, wanted: Set[str], back: Dict[str, Set[str]], times: Dict[str, int]) -> float:
+        """Adds the links to what is wanted that are new since the `times`; gives until when that holds."""
+        begin = time.monotonic()
+        self._repositories.refresh()
+        # An upload is there until its link is: what was seen of them from here on stands for newer links.
+        self._uploads = self._repositories.uploads()
+        links = self._repositories.links(times=times)
+        for digest in wanted.intersection([*links.layers, *links.revisions]):
+            back.setdefault(digest, set()).update(links.of(digest))
+        now = time.monotonic()
+        return now + max(LINKS_SECONDS, LINKS_FACTOR * (now - begin))
+
     def _is_nearly_uploaded(self, size: int) -> bool:
         if time.monotonic() - self._looked > UPLOADS_SECONDS:
-            self._uploads = self._repositories.uploads()
+            self._uploads += self._repositories.uploads()
             self._looked = time.monotonic()
         return any(size - NEARLY_DONE <= upload.content <= size for upload in self._uploads)
 

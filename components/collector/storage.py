@@ -283,8 +283,11 @@ class Repositories:
                 found.append(Upload(path, status.st_blocks * BLOCK, status.st_size, status.st_mtime))
         return found
 
-    def links(self, exact: bool = False) -> Links:
-        """Who has what, read anew: by the folders of links, or where `exact` by the links themselves."""
+    def links(self, exact: bool = False, times: Optional[Dict[str, int]] = None) -> Links:
+        """Who has what, read anew: by the folders of links, or where `exact` by the links themselves.
+
+        `times` are those of the folders that were read before with it: only what changed since is read.
+        """
         layers: Dict[str, Tuple[Repository, ...]] = {}
         revisions: Dict[str, Tuple[Repository, ...]] = {}
         for repository in self._found.values():
@@ -292,6 +295,8 @@ class Repositories:
             for found, below in ((layers, ("_layers",)), (revisions, ("_manifests", "revisions"))):
                 folder = os.path.join(repository.path, *below)
                 for algorithm in listing(folder):
+                    if times is not None and _is_as_before(os.path.join(folder, algorithm), times):
+                        continue
                     for name in listing(os.path.join(folder, algorithm)):
                         if exact and not os.path.exists(os.path.join(folder, algorithm, name, "link")):
                             continue
@@ -306,6 +311,18 @@ class Repositories:
                 digest = content_of(tag_link(repository, tag))
                 if digest:
                     yield repository, tag, digest
+
+
+def _is_as_before(folder: str, times: Dict[str, int]) -> bool:
+    """Whether a folder has the time that it had; notes the one that it has."""
+    try:
+        changed = os.stat(folder).st_mtime_ns
+    except OSError:
+        return False
+    if times.get(folder) == changed:
+        return True
+    times[folder] = -1 if changed / 1e9 > time.time() - SETTLED_SECONDS else changed
+    return False
 
 
 class Disk(NamedTuple):

@@ -518,15 +518,33 @@ def parts(storage: RegistryStorage) -> tuple[BlobFolders, Repositories, Links]:
     return folders, repositories, repositories.links()
 
 
-@pytest.mark.parametrize("repository", ["library/a", "library/another"])
-def test_data_stays_where_a_link_came_back_in_between(storage: RegistryStorage, repository: str) -> None:
-    digest = storage.blob(layer(1), "library/a")
+@pytest.mark.parametrize("repository", ["library/a", "library/another", "new/one"])
+@pytest.mark.parametrize("after", [None, 1, 15])
+def test_data_stays_where_a_link_came_back_in_between(
+    storage: RegistryStorage, monkeypatch: pytest.MonkeyPatch, repository: str, after: int | None
+) -> None:
+    """Also `after` some of what goes with it is gone already."""
+    monkeypatch.setattr(removal, "LINKS_SECONDS", 0.0)
+    monkeypatch.setattr(removal, "LINKS_FACTOR", 0)
+    digests = [storage.blob(layer(number), "library/a") for number in range(20)]
+    storage.blob(layer(20), "library/another")
+    digest = digests[-1]
+
+    def link_again(path: str) -> None:
+        if path.endswith("/data"):
+            removed.append(path)
+            if len(removed) == after:
+                storage.blob(layer(19), repository)
+
+    removed: list[str] = []
     folders, repositories, links = parts(storage)
     leaving = Leaving()
-    leaving.begin([(Removal(folders, repositories), chosen(storage, digest), links)], 0.0)
-    storage.blob(layer(1), repository)
-    assert leaving.drain() == []
-    assert storage.serves(repository, digest) == layer(1)
+    all_chosen = [one for digest in digests for one in chosen(storage, digest)]
+    leaving.begin([(Removal(folders, repositories, link_again), all_chosen, links)], 0.0)
+    if after is None:
+        storage.blob(layer(19), repository)
+    assert [one.content.digest for one in leaving.drain()] == digests[:-1]
+    assert storage.serves(repository, digest) == layer(19)
 
 
 def test_data_stays_while_an_upload_may_be_about_to_be_it_and_goes_soon_after(
