@@ -17,6 +17,9 @@ AROUND_A_BLOB = 3 * 4096
 SETTLED_SECONDS = 2.0
 """A folder that changed that lately may change again within the same tick of the file system's clock."""
 
+NEW_SECONDS = 600.0
+"""What was written that lately came in just now; what is older was put back, or was out of sight."""
+
 
 class Blob(NamedTuple):
     """A blob's bytes on disk, and when its data was written."""
@@ -209,7 +212,8 @@ class BlobFolders:
         self.changed.add(digest)
         self._inside.setdefault(self._folder(digest), set()).add(digest)
         self.bytes += blob.size - (before.size if before else 0)
-        self.appeared += blob.size if before is None else 0
+        if before is None and blob.written > time.time() - NEW_SECONDS:
+            self.appeared += blob.size
 
     def _drop(self, digest: str) -> None:
         blob = self.blobs.pop(digest, None)

@@ -173,6 +173,23 @@ def test_what_vanishes_with_its_folder_is_no_longer_counted_and_counts_again_whe
     assert run(storage, settings(storage)).bytes == whole.bytes
 
 
+def test_only_what_is_new_is_growth_and_not_what_was_away(storage: RegistryStorage, tmp_path: Path) -> None:
+    """By its growth a cache would at once be emptied to the half of its limit."""
+    images(storage, 3)
+    folders = BlobFolders(str(storage.data))
+    folders.refresh()
+    storage.root.rename(tmp_path / "away")
+    folders.refresh()
+    assert folders.bytes == 0
+    (tmp_path / "away").rename(storage.root)
+    folders.refresh()
+    assert folders.bytes > 0
+    assert folders.appeared == 0
+    storage.blob(layer(9), "library/new")
+    folders.refresh()
+    assert folders.appeared == ALLOCATED
+
+
 def test_a_cache_with_another_folder_of_data_is_counted_anew_and_so_is_the_first_one_again(
     storage: RegistryStorage, tmp_path: Path
 ) -> None:
