@@ -10,7 +10,7 @@ PULL_SECONDS = 600.0
 """How long after its manifest a client may still ask for an image's blobs."""
 
 SILENT_SECONDS = 60.0
-"""A pull that has not been heard of for so long may have to fetch again, where else a limit would not hold."""
+"""A pull not heard of for so long may have to fetch again, where else a limit would not hold."""
 
 RETURN_FADES = 0.8
 RETURNS_AWAITED = 3

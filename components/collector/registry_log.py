@@ -229,5 +229,5 @@ def _text(line: bytes) -> Optional[str]:
         text = json.loads(line.decode("utf-8", "replace"))["log"]
     except (ValueError, KeyError, TypeError):
         return None
-    # Docker cuts what is longer than 16 KiB, a value and its quotes too: then a client's text would be fields.
+    # Docker cuts what is longer than 16 KiB, quotes or not: then a client's text would read as fields.
     return text if isinstance(text, str) and text.endswith("\n") else None

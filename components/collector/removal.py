@@ -92,9 +92,10 @@ class Removal:
             # The registry drops an upload of what it finds to be there already, and links that.
             if self._is_nearly_uploaded(size):
                 outcome.waiting.append(one)
-            elif not any(os.path.exists(link) for link in back.get(digest, set()).union(links.of(digest))):
-                if self._try(self._remove_data, one):
-                    outcome.gone.append(one)
+                continue
+            found = back.get(digest, set()).union(links.of(digest))
+            if not any(os.path.exists(link) for link in found) and self._try(self._remove_data, one):
+                outcome.gone.append(one)
         return outcome
 
     def _try(self, act: Callable[..., None], one: Chosen, *rest: Links) -> bool:

@@ -53,7 +53,7 @@ class Sweep:
                 self.upload_bytes += upload.size
 
     def run(self, after: str = "") -> Iterator[str]:
-        """Cleans all the rest of the repositories `after` one, by name; yields the name of each that is done."""
+        """Cleans the repositories `after` one, by name, then all else; yields the names of those done."""
         for repository in sorted(self._repositories.all()):
             if repository.name > after:
                 self._links(repository)

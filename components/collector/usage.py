@@ -231,7 +231,7 @@ class Usage:
         return [tuple(row) for row in rows][::-1]
 
     def prune(self, cache: str, now: float) -> None:
-        """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and samples, and who came long ago."""
+        """Drops what nobody needs any more: uses of what is gone, manifests, old pulls and clients."""
         self._rows("delete from pull where at < ?", now - KEPT_SECONDS)
         # The last one before these days is what the counters of them grew from.
         self._rows(

@@ -108,8 +108,8 @@ def write_use(
     uri = f"/v2/?proof={reference}" if kind == "proof" else f"/v2/{repository}/{kind}/{reference}"
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - ago))
     line = (
-        f'time="{at}" level=info msg="response completed" http.request.method={method} http.request.remoteaddr='
-        f'"{client}:1" http.request.uri="{uri}" http.response.duration=1ms'
+        f'time="{at}" level=info msg="response completed" http.request.method={method}'
+        f' http.request.remoteaddr="{client}:1" http.request.uri="{uri}" http.response.duration=1ms'
         " http.response.status=200 http.response.written=1\n"
     )
     with log.open("a") as stream:
@@ -510,8 +510,8 @@ def test_the_records_of_a_pull_go_with_it_and_those_of_who_came_after_a_month(
     usage.load(books)
     assert set(books.clients) == set(books.proofs) == {"10.0.0.7", "10.0.0.8"}
     with contextlib.closing(sqlite3.connect(tmp_path / "usage.db")) as database:
-        for table in ("client", "proof"):
-            assert database.execute(f"select count(*) from {table}").fetchone() == (2,)
+        for query in ("select count(*) from client", "select count(*) from proof"):
+            assert database.execute(query).fetchone() == (2,)
 
 
 def test_data_goes_only_after_every_link_to_it(storage: RegistryStorage) -> None:
@@ -789,8 +789,10 @@ def test_records_that_cannot_be_written_any_more_are_those_of_the_last_time_for_
     storage.make_old(60)
     write_use(log, "library/i0", made[0].digest)
     running.look()
-    for full in (True, False):
-        running.write()
+    full = True
+    running.write()
+    full = False
+    running.write()
     assert running.line().endswith("; could not be written: usage.db: database or disk is full")
     running.close()
     later = run(storage, settings(storage), log=log)
