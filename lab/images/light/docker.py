@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 VERSION = "28.5.2"
+DRIVER_STATUS = "[[Backing Filesystem extfs] [Supports d_type true]]"
 LIVE = Path("/run/docker/daemon.json")
 """What dockerd's stand-in read at its start or at the last reload."""
 
@@ -49,8 +50,10 @@ def info(template: str) -> str:
         return "".join(f"{url}\n" for url in mirrors())
     if template == "{{json .RegistryConfig.Mirrors}}":
         return json.dumps(mirrors()) + "\n"
+    if template == "{{.ServerVersion}} {{.DriverStatus}}":
+        return f"{VERSION} {DRIVER_STATUS}\n"
     if template == "{{.DriverStatus}}":
-        return "[[Backing Filesystem extfs] [Supports d_type true]]\n"
+        return DRIVER_STATUS + "\n"
     if template == "{{.ServerVersion}}":
         return VERSION + "\n"
     raise Refused(f"this stand-in for docker does not know info -f {template}")
