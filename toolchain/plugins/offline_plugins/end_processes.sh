@@ -13,17 +13,19 @@ while [ "$server" -gt 1 ]; do
 done
 [ "$server" -gt 1 ] || exit 1
 
+# those first that started the others: one whose child ends before it is told to end would go on
 started_by_connection() {
     grep -H '^PPid:' /proc/[0-9]*/status 2>/dev/null |
         awk -F '[/:[:space:]]+' -v server="$server" -v self="$$" '
             { parent[$3] = $NF }
             END {
                 for (process in parent) {
-                    above = process
-                    while (above > 1 && above != server && above != self) above = parent[above]
-                    if (above == server && process != server) print process
+                    depth = 0
+                    for (above = process; above > 1 && above != server && above != self; depth++)
+                        above = parent[above]
+                    if (above == server && process != server) print depth, process
                 }
-            }'
+            }' | sort -n | sed 's/.* //'
 }
 
 still_running() {
