@@ -130,6 +130,17 @@ def test_lists_that_are_sets_have_no_order(name: str) -> None:
     assert difference(state, checked(**{name: more[::-1]})) == (set(), set())
 
 
+def test_nor_has_an_item_of_such_a_list() -> None:
+    """A message's fields come in an order of their own, another one in each process."""
+    ports: list[Any] = [
+        {"internal": 5000, "external": 443, "ip": ip, "protocol": "tcp"} for ip in ("0.0.0.0", "::")
+    ]
+    state: Properties = checked(ports=ports)
+    state["ports"] = [ports[1], dict(reversed(ports[0].items()))]
+
+    assert difference(state, checked(ports=ports)) == (set(), set())
+
+
 @pytest.mark.parametrize("name", ["command", "entrypoints"])
 def test_commands_have_an_order(name: str) -> None:
     state: Properties = checked(**{name: ["a", "b"]})

@@ -75,7 +75,8 @@ def _normal(value: Value, name: str, rules: DiffRules) -> object:
     if isinstance(value, dict) and name in rules.maps:
         return value or None
     if isinstance(value, dict):
-        inner = {key: _normal(item, key, rules) for key, item in value.items()}
+        # In an order, for sets are sorted by how their items look.
+        inner = {key: _normal(value[key], key, rules) for key in sorted(value)}
         return {key: item for key, item in inner.items() if item is not None} or None
     if isinstance(value, list):
         items = [_normal(item, name, rules) for item in value]
