@@ -127,7 +127,6 @@ class Cache:
     def contents(self, manifests: Dict[str, Manifest], links: Links, with_tags: bool) -> List[Content]:
         """Everything that is here, as decisions are made on it; tags are read only where they matter."""
         now = time.time()
-        self.ledger.forget_before(now - PULL_SECONDS)
         held = eviction.being_pulled(self.ledger.asked, self.ledger.served, manifests, now - PULL_SECONDS)
         held.update(dict.fromkeys(self.removal.failed, STAYS))
         linked = set()

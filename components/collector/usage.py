@@ -158,10 +158,10 @@ class Usage:
         last = self.fact(f"last_use {cache}")
         ledger.last_use = None if last is None else min(float(last), now)
         # Pulls that were in progress when the last run ended are so still.
-        for key, name in (("asked", "asked"), ("served", "served")):
-            for client, digest, at in json.loads(self.fact(f"{key} {cache}") or "[]"):
+        for name, book in (("asked", ledger.asked), ("served", ledger.served)):
+            for client, digest, at in json.loads(self.fact(f"{name} {cache}") or "[]"):
                 if at <= now:
-                    getattr(ledger, name)[client, digest] = at
+                    book[client, digest] = at
         for nonce, addresses, pulled in json.loads(self.fact(f"marks {cache}") or "[]"):
             ledger.marks[nonce] = (set(addresses), pulled)
 
